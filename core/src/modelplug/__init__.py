@@ -1,0 +1,80 @@
+"""
+One API over online model providers and local engines; each is a plugin.
+
+    import modelplug as mp
+
+    llm = mp.AutoModel(source="openai")            # online
+    llm = mp.TrainableModule("qwen2-1.5b").start() # local
+    llm("Hello")
+
+Importing this package loads no plugin, no HTTP client and no converter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelplug._version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from modelplug.choose import AutoModel, Choice, explain
+    from modelplug.formatters import Formatter
+    from modelplug.hookspecs import hookimpl
+    from modelplug.models import Model
+    from modelplug.online import OnlineModule
+    from modelplug.trainable import TrainableModule, deploy, finetune, formatter
+    from modelplug.types import Media, ModelType, Secret, Timeouts
+
+_HOMES = {
+    "AutoModel": "choose",
+    "Choice": "choose",
+    "Formatter": "formatters",
+    "Media": "types",
+    "Model": "models",
+    "ModelType": "types",
+    "OnlineModule": "online",
+    "Secret": "types",
+    "Timeouts": "types",
+    "TrainableModule": "trainable",
+    "deploy": "trainable",
+    "explain": "choose",
+    "finetune": "trainable",
+    "formatter": "trainable",
+    "hookimpl": "hookspecs",
+}
+
+__all__ = [
+    "AutoModel",
+    "Choice",
+    "Formatter",
+    "Media",
+    "Model",
+    "ModelType",
+    "OnlineModule",
+    "Secret",
+    "Timeouts",
+    "TrainableModule",
+    "__version__",
+    "deploy",
+    "explain",
+    "finetune",
+    "formatter",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        msg = f"module 'modelplug' has no attribute {name!r}"
+        raise AttributeError(msg) from None
+    from importlib import import_module
+
+    value = getattr(import_module(f"modelplug.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,155 @@
+"""What plugins can do, read from the modelplug.toml beside each module; nothing is imported."""
+
+from __future__ import annotations
+
+import tomllib
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from modelplug.errors import BadManifest, ConfigError, did_you_mean
+from modelplug.types import Limits, ModelType, Quirks
+
+FILE_NAME = "modelplug.toml"
+
+CONTRACT = 1
+"""Version of the contract between core and plugins; a manifest may name the one it needs."""
+
+
+@frozen
+class Provider:
+    """
+    `[create_online.<source>]`: an online provider.
+
+    `types` maps each type that it offers to the default model; `models` maps patterns
+    (fnmatch, lower case, first match first) to types. `does` holds capabilities: stream,
+    tools, json-schema, json-object, image-input, reasoning, embed-base64. `options` are call
+    options beyond the wire's own. With `generic_elsewhere`, a `url` on another host than
+    `base_url`'s is taken for a server that is merely compatible: no quirk is applied there.
+    """
+
+    title: str
+    base_url: str = ""
+    base_url_env: list[str] = field(factory=list)
+    key_env: list[str] = field(factory=list)
+    key_url: str = ""
+    types: dict[str, str] = field(factory=dict)
+    models: dict[str, str] = field(factory=dict)
+    does: list[str] = field(factory=list)
+    options: list[str] = field(factory=list)
+    limits: Limits = Limits()
+    quirks: Quirks = Quirks()
+    generic_elsewhere: bool = False
+
+    def type_of(self, model: str) -> ModelType | None:
+        """The type of the first pattern that *model* matches."""
+        name = model.lower()
+        for pattern, type_ in self.models.items():
+            if fnmatchcase(name, pattern):
+                return ModelType.parse(type_)
+        return None
+
+
+@frozen
+class EngineTraits:
+    """
+    `[deploy_local.<engine>]`: a local engine.
+
+    `formats` (gguf, safetensors) by preference; `types` that it serves; `options` of
+    `deploy_method`; `call_options` beyond the OpenAI wire's own; `does` as a provider's.
+    """
+
+    title: str
+    formats: list[str]
+    types: list[str]
+    options: list[str] = field(factory=list)
+    call_options: list[str] = field(factory=list)
+    does: list[str] = field(factory=list)
+    limits: Limits = Limits()
+    quirks: Quirks = Quirks()
+
+
+@frozen
+class ShippedWeights:
+    """`[weights.<name>]`: weights inside a plugin's own package; paths are beside the manifest."""
+
+    type: str
+    title: str = ""
+    gguf: str = ""
+    safetensors: str = ""
+    context: int | None = None
+
+
+TABLES: Mapping[str, type[Any]] = {
+    "create_online": Provider,
+    "deploy_local": EngineTraits,
+    "weights": ShippedWeights,
+}
+"""The tables of a manifest, named as the entry-point groups; other groups need none."""
+
+
+@frozen
+class Manifest:
+    """One modelplug.toml in `folder`, each table still as TOML gave it."""
+
+    module: str
+    folder: Path
+    tables: Mapping[str, Mapping[str, Any]]
+
+    def table(self, group: str, name: str) -> Any:
+        """`[group.name]` as its class; BadManifest names the key that is wrong."""
+        entries = self.tables.get(group, {})
+        if name not in entries:
+            msg = f"{self.module}: {FILE_NAME} has no table [{group}.{name}]"
+            raise BadManifest(msg)
+        where = f"{self.module}: {FILE_NAME}, [{group}.{name}]"
+        # Needed only by those who look into a manifest; cattrs costs 50 ms to import.
+        from modelplug.structure import structure_config
+
+        try:
+            return structure_config(entries[name], TABLES[group], where)
+        except ConfigError as exc:
+            raise BadManifest(str(exc)) from exc
+
+
+def folder_of(module: str) -> Path | None:
+    """The folder of top-level package *module*, editable installs included, not importing it."""
+    spec = find_spec(module.partition(".")[0])
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin).parent if spec.origin else None
+
+
+def read_manifest(module: str) -> Manifest:
+    """The manifest beside *module*; BadManifest tells file and key of what is wrong in it."""
+    folder = folder_of(module)
+    if folder is None:
+        msg = f"the package {module!r} of an installed plugin is missing; reinstall the plugin"
+        raise BadManifest(msg)
+    path = folder / FILE_NAME
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{module} has no {FILE_NAME} beside its module; its author must ship one"
+        raise BadManifest(msg) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        msg = f"{module}: {FILE_NAME} is not TOML: {exc}"
+        raise BadManifest(msg) from exc
+    contract = data.pop("contract", CONTRACT)
+    if contract > CONTRACT:
+        msg = (
+            f"{module} needs version {contract} of the plugin contract and this modelplug "
+            f"speaks {CONTRACT}; pip install --upgrade modelplug"
+        )
+        raise BadManifest(msg)
+    for table in data:
+        if table not in TABLES:
+            msg = f"{module}: {FILE_NAME} has an unknown table [{table}]{did_you_mean(table, TABLES)}"
+            raise BadManifest(msg)
+    return Manifest(module, folder, data)

@@ -1,0 +1,221 @@
+"""`OnlineModule`: a model behind somebody's API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from modelplug.catalog import Provider
+from modelplug.errors import ConfigError, MissingKey, Unsupported
+from modelplug.models import Model, _checked_stream
+from modelplug.plugins import Plugins, installed
+from modelplug.retry import Retry
+from modelplug.settings import find_key, key_variables, resolve, variable_of
+from modelplug.tasks import AnyCodec, Stream, View, check_options
+from modelplug.types import Endpoint, ModelType, Quirks, Secret, Timeouts
+
+
+@frozen
+class Address:
+    """Where a provider is reached and what decided it; made without touching the network."""
+
+    provider: Provider
+    type: ModelType
+    model: str
+    url: str
+    url_origin: str
+    key: Secret | None
+    key_origin: str
+
+
+def locate(
+    plugins: Plugins,
+    source: str,
+    *,
+    model: str | None = None,
+    type: ModelType | None = None,
+    url: str | None = None,
+    api_key: str | Secret | None = None,
+    env: Mapping[str, str],
+) -> Address:
+    """Where *model* of *source* is reached. A key that is missing is None here."""
+    provider = plugins.provider(source)
+    decided = type or _type_of(plugins, provider, source, model)
+    if decided not in provider.types:
+        offered = ", ".join(provider.types) or "nothing"
+        msg = f"{source} has no models of type {decided} (it has: {offered})"
+        raise Unsupported(msg)
+    base = resolve(
+        "url",
+        argument=url,
+        variable=variable_of(source, "base_url"),
+        vendor=provider.base_url_env,
+        env=env,
+        default=provider.base_url or None,
+    )
+    if base is None:
+        msg = f"{source} has no address of its own; pass url="
+        raise ConfigError(msg)
+    key = find_key(source, provider.key_env, env, api_key)
+    return Address(
+        provider,
+        decided,
+        model or provider.types[decided],
+        base.value,
+        base.origin,
+        key[0] if key else None,
+        key[1] if key else "",
+    )
+
+
+def _type_of(plugins: Plugins, provider: Provider, source: str, model: str | None) -> ModelType:
+    """By the provider's patterns, then all manifests', then the resolvers; else llm."""
+    default = next(iter(provider.types), "llm")
+    if model is None:
+        return ModelType.parse("llm" if "llm" in provider.types else default)
+    if found := provider.type_of(model):
+        return found
+    for other in plugins.names("create_online"):
+        if other != source and (found := plugins.provider(other).type_of(model)):
+            return found
+    for resolver in plugins.names("resolve_type"):
+        if found := plugins.resolve_type(resolver, model):
+            return found
+    return ModelType.parse("llm" if "llm" in provider.types else default)
+
+
+def missing_key(source: str, provider: Provider) -> MissingKey:
+    """The error for an address whose key is None, with the mend."""
+    names = key_variables(source, provider.key_env)
+    where = f" (get one at {provider.key_url})" if provider.key_url else ""
+    msg = (
+        f"{source} needs a key and {' and '.join(names)} are not set; "
+        f"set one of them or pass api_key=...{where}"
+    )
+    return MissingKey(msg)
+
+
+class OnlineModule(Model):
+    """
+    A model behind an online provider's API, or behind any server that speaks its wire.
+
+    `source` names the provider; `type` what the model does, else told by the model's name;
+    `url` another base URL than the provider's; `options` go with every call, besides
+    `timeout` (seconds, or `Timeouts`) and `max_retries`. Nothing is sent until a call.
+
+    Raises PluginNotFound, MissingKey, Unsupported, UnknownOption.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        source: str | None = None,
+        *,
+        type: str | None = None,
+        url: str | None = None,
+        api_key: str | Secret | None = None,
+        stream: Stream = False,
+        **options: Any,
+    ) -> None:
+        plugins = installed()
+        wanted = type or options.pop("function", None)
+        if source is None:
+            from modelplug.choose import choose_source
+
+            source = choose_source(plugins, model, os.environ)
+        address = locate(
+            plugins,
+            source,
+            model=model,
+            type=ModelType.parse(wanted) if wanted else None,
+            url=url,
+            api_key=api_key,
+            env=os.environ,
+        )
+        if address.key is None and address.url_origin == "default":
+            raise missing_key(source, address.provider)
+        self.source = source
+        self._type = address.type
+        self._online = _codec_at(plugins, source, address, options)
+        options.pop("return_trace", None)
+        check_options(self._online, options)
+        self._view = View(stream=_checked_stream(stream), options=options)
+
+    @property
+    def type(self) -> ModelType:
+        """What the model does."""
+        return self._type
+
+    @property
+    def model(self) -> str:
+        """The model's name as the provider knows it."""
+        return self._online.endpoint.model
+
+    @property
+    def url(self) -> str:
+        """Base URL of the provider."""
+        return self._online.endpoint.url
+
+    @property
+    def api_key(self) -> Secret | None:
+        """The key: usable, never shown."""
+        return self._online.endpoint.api_key
+
+    def _codec(self) -> AnyCodec:
+        return self._online
+
+    def _another(self, view: View) -> Self:
+        other = object.__new__(type(self))
+        other.source, other._type, other._online = self.source, self._type, self._online
+        other._view = view
+        return other
+
+    def __repr__(self) -> str:
+        return f"<OnlineModule {self.source}:{self.model} ({self.type}) at {self.url}>"
+
+
+def _codec_at(
+    plugins: Plugins, source: str, address: Address, options: dict[str, Any]
+) -> AnyCodec:
+    provider = address.provider
+    own_host = urlsplit(address.url).hostname == urlsplit(provider.base_url).hostname
+    vendor = own_host or not provider.generic_elsewhere
+    does = set(provider.does) if vendor else set(provider.does) - {"embed-base64"}
+    endpoint = Endpoint(
+        provider=source,
+        model=address.model,
+        url=address.url.rstrip("/"),
+        api_key=address.key,
+        does=frozenset(does),
+        options=frozenset(provider.options),
+        limits=provider.limits,
+        quirks=provider.quirks if vendor else Quirks(),
+        retry=_retry(options),
+        timeouts=_timeouts(options),
+    )
+    codec = plugins.create_online(source, endpoint, address.type)
+    if codec is None:
+        msg = f"{source} has no models of type {address.type}"
+        raise Unsupported(msg)
+    return codec
+
+
+def _retry(options: dict[str, Any]) -> Retry:
+    retries = options.pop("max_retries", None)
+    if retries is None:
+        return Retry()
+    if type(retries) is not int or retries < 0:
+        msg = f"max_retries= takes a whole number from 0, not {retries!r}"
+        raise ConfigError(msg)
+    return Retry(attempts=retries + 1)
+
+
+def _timeouts(options: dict[str, Any]) -> Timeouts:
+    timeout = options.pop("timeout", None)
+    if timeout is None:
+        return Timeouts()
+    return timeout if isinstance(timeout, Timeouts) else Timeouts(total=float(timeout))

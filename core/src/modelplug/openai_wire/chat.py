@@ -1,0 +1,123 @@
+"""Chat completions: the request, and the reply in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from attrs import frozen
+
+from modelplug.errors import BadReply
+from modelplug.openai_wire.base import OpenAICodec, read_usage
+from modelplug.openai_wire.chat_stream import ChatDecoder
+from modelplug.openai_wire.message import finish_reason, reasoning_of, text_of, tool_call
+from modelplug.structure import structure
+from modelplug.types import ChatCall, Completion
+from modelplug.wire import Decoder, Request, Response
+
+@frozen
+class _Function:
+    name: str
+    arguments: Any = None
+
+
+@frozen
+class _Call:
+    function: _Function
+    id: str | None = None
+
+
+@frozen
+class _Message:
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+@frozen
+class _Choice:
+    message: _Message
+    finish_reason: str | None = None
+
+
+@frozen
+class _ChatReply:
+    choices: list[_Choice]
+    id: str | None = None
+    model: str | None = None
+    usage: Any = None
+
+
+class OpenAIChat(OpenAICodec[ChatCall, Completion]):
+    """POST /chat/completions, in one piece or streamed."""
+
+    path = "/chat/completions"
+    options = frozenset(
+        "audio frequency_penalty logit_bias logprobs max_tokens metadata modalities n "
+        "parallel_tool_calls prediction presence_penalty prompt_cache_key reasoning_effort "
+        "response_format safety_identifier seed service_tier stop store temperature "
+        "tool_choice top_logprobs top_p user verbosity web_search_options".split()
+    )
+
+    def payload(self, call: ChatCall) -> dict[str, Any]:
+        """The request body as a mapping; a subclass changes it for its vendor."""
+        quirks = self.endpoint.quirks
+        payload: dict[str, Any] = {"model": call.model, "messages": call.messages, **call.options}
+        if "max_tokens" in payload:
+            payload[quirks.max_tokens_field] = payload.pop("max_tokens")
+        if call.tools:
+            payload["tools"] = call.tools
+        if call.schema is not None:
+            self._ask_for(call.schema, payload)
+        if call.stream:
+            payload["stream"] = True
+            if quirks.stream_options:
+                payload["stream_options"] = {"include_usage": True}
+        return payload
+
+    def _ask_for(self, schema: Mapping[str, Any], payload: dict[str, Any]) -> None:
+        # The best native mode first; where there is none the prompt alone must do, and the
+        # reply is checked against the schema in any case.
+        if "json-schema" in self.endpoint.does:
+            named = {"name": str(schema.get("title", "answer")), "schema": schema, "strict": True}
+            payload["response_format"] = {"type": "json_schema", "json_schema": named}
+            return
+        # OpenAI answers 400 to json_object unless a message has the word JSON in it (2026-11).
+        told = f"Answer with JSON that fits this schema:\n{orjson.dumps(schema).decode()}"
+        payload["messages"] = [{"role": "system", "content": told}, *payload["messages"]]
+        if "json-object" in self.endpoint.does:
+            payload["response_format"] = {"type": "json_object"}
+
+    def build_request(self, call: ChatCall) -> Request:
+        """The request for *call*."""
+        return self.post(self.payload(call))
+
+    def parse_response(self, call: ChatCall, response: Response) -> Completion:
+        """The first choice."""
+        raw = response.json()
+        reply = structure(raw, _ChatReply)
+        if not reply.choices:
+            msg = "the reply has no choices @ $.choices"
+            raise BadReply(msg)
+        message = reply.choices[0].message
+        calls = tuple(
+            tool_call(call.id or "", call.function.name, call.function.arguments)
+            for call in message.tool_calls or ()
+        )
+        return Completion(
+            text=text_of(message.content) or message.refusal or "",
+            reasoning=reasoning_of(message.reasoning_content, message.reasoning),
+            tool_calls=calls,
+            usage=read_usage(reply.usage),
+            finish_reason=finish_reason(reply.choices[0].finish_reason, bool(calls)),
+            model=reply.model or "",
+            id=reply.id or "",
+            raw=raw,
+        )
+
+    def decoder(self, call: ChatCall) -> Decoder:
+        """A decoder of `chat.completion.chunk` events."""
+        return ChatDecoder(self)

@@ -1,0 +1,142 @@
+"""Chat completions as they stream: bytes to events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from modelplug.errors import BadReply, CallError, TransportFailed
+from modelplug.openai_wire.base import OpenAICodec, read_usage
+from modelplug.openai_wire.message import finish_reason, reasoning_of, text_of, tool_call
+from modelplug.structure import parse_json
+from modelplug.types import Event, Finish, Reasoning, Text, ToolCallDelta
+from modelplug.wire import Response, SSEDecoder
+
+
+class ChatDecoder:
+    """Chunks of a chat stream to events; exactly one Finish, last."""
+
+    def __init__(self, codec: OpenAICodec[Any, Any]) -> None:
+        self.finished = False
+        self._codec = codec
+        self._sse = SSEDecoder()
+        self._calls: list[dict[str, Any]] = []
+        self._reason: object = None
+        self._usage: object = None
+        self._head: Mapping[str, Any] = {}
+
+    def feed(self, chunk: bytes, events: list[Event]) -> None:
+        """Append to *events* what *chunk* completes."""
+        for sse in self._sse.feed(chunk):
+            self._event(sse.data, sse.name, events)
+            if self.finished:
+                return
+
+    def finish(self, events: list[Event]) -> None:
+        """The end of the body. Without [DONE] it is one only after a finish reason."""
+        if self.finished:
+            return
+        for sse in self._sse.finish():
+            self._event(sse.data, sse.name, events)
+        if self.finished:
+            return
+        if self._reason is None:
+            msg = f"the stream of {self._codec.endpoint.provider} ended before the answer did"
+            raise TransportFailed(msg)
+        self._end(events)
+
+    def _event(self, data: bytes, name: str, events: list[Event]) -> None:
+        if data.startswith(b"[DONE]") or data.strip().upper() == b"[DONE]":
+            self._end(events)
+            return
+        if name == "error":
+            raise self._error(data)
+        try:
+            self._chunk(orjson.loads(data), data, events)
+        except orjson.JSONDecodeError:
+            parse_json(data)  # raises BadReply and shows the text
+        except (AttributeError, TypeError, KeyError, IndexError) as exc:
+            shown = data[:200].decode("utf-8", "replace")
+            msg = f"a chunk of the stream cannot be read: {shown!r}"
+            raise BadReply(msg) from exc
+
+    def _chunk(self, chunk: dict[str, Any], data: bytes, events: list[Event]) -> None:
+        # The hot path of every stream: plain look-ups, no classes (2 µs against 15, 2026-11).
+        if usage := chunk.get("usage"):
+            self._usage = usage
+        choices = chunk.get("choices")
+        if not choices:  # usage, keep-alives, Azure's prompt filter
+            if "error" in chunk:
+                raise self._error(data)
+            return
+        choice = choices[0]
+        if not self._head:
+            self._head = chunk
+        if choice.get("index"):  # n > 1 interleaves; the first choice is the answer
+            return
+        delta = choice.get("delta")
+        if delta:
+            if content := delta.get("content"):
+                events.append(Text(content if type(content) is str else text_of(content)))
+            if len(delta) > 1:
+                self._rest_of(delta, events)
+        if reason := choice.get("finish_reason"):
+            self._reason = reason
+            self._usage = self._usage or choice.get("usage")  # Kimi puts it here
+
+    def _rest_of(self, delta: dict[str, Any], events: list[Event]) -> None:
+        if thought := reasoning_of(delta.get("reasoning_content"), delta.get("reasoning")):
+            events.append(Reasoning(thought))
+        if refusal := delta.get("refusal"):
+            events.append(Text(text_of(refusal)))
+        for piece in delta.get("tool_calls") or ():
+            events.append(self._tool_piece(piece))
+
+    def _tool_piece(self, piece: dict[str, Any]) -> ToolCallDelta:
+        function = piece.get("function") or {}
+        id, name, arguments = piece.get("id"), function.get("name"), function.get("arguments")
+        if isinstance(arguments, dict):
+            arguments = orjson.dumps(arguments).decode()
+        at = self._place(piece.get("index"), id, name)
+        call = self._calls[at]
+        call["id"] = call["id"] or id or ""
+        call["name"] = call["name"] or name or ""
+        if arguments:
+            call["arguments"].append(arguments)
+        return ToolCallDelta(at, call["id"], call["name"], arguments or "")
+
+    def _place(self, index: object, id: object, name: object) -> int:
+        # Proxies leave `index` out or send 0 for every call: another id begins another call.
+        for at in reversed(range(len(self._calls))):
+            known = self._calls[at]
+            if id and known["id"] == id:
+                return at
+            if index is not None and known["index"] == index and not (id and known["id"]):
+                return at
+        if index is None and not id and not name and self._calls:
+            return len(self._calls) - 1
+        self._calls.append({"index": index, "id": id or "", "name": name or "", "arguments": []})
+        return len(self._calls) - 1
+
+    def _end(self, events: list[Event]) -> None:
+        for call in self._calls:
+            text = "".join(call["arguments"])
+            events.append(tool_call(call["id"], call["name"], text))
+        events.append(read_usage(self._usage))
+        id, model = self._head.get("id"), self._head.get("model")
+        reason = finish_reason(self._reason, bool(self._calls))
+        events.append(Finish(reason, str(model or ""), str(id or "")))
+        self.finished = True
+
+    def _error(self, data: bytes) -> CallError:
+        # The HTTP status was 200; vLLM and llama.cpp put the one they mean into `code`.
+        response = Response(200, body=data)
+        try:
+            _, code, _ = self._codec.error_details(response)
+        except BadReply:
+            code = None
+        if code and code.isdecimal() and 400 <= int(code) < 600:
+            response = Response(int(code), body=data)
+        return self._codec.parse_error(response)

@@ -1,0 +1,245 @@
+"""What a call to each type of model becomes: pure, so that sync and async share every line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from modelplug.chat import History, Prompt, build_messages
+from modelplug.errors import CallError, ConfigError, UnknownOption, Unsupported, did_you_mean
+from modelplug.schema import read_reply, schema_of
+from modelplug.types import (
+    ChatCall,
+    Completion,
+    EmbedCall,
+    Embeddings,
+    Event,
+    Finish,
+    ModelType,
+    Ranking,
+    Reasoning,
+    RerankCall,
+    Text,
+    ToolCall,
+    Usage,
+)
+from modelplug.wire import Codec, EventFlow, Flow, Together
+
+AnyCodec = Codec[Any, Any]
+
+Stream = bool | Mapping[str, str]
+"""False, True, or {"color": "blue"}: whether a call echoes the answer as it comes."""
+
+
+@frozen
+class View:
+    """How one model object is called; objects that share a model differ in this alone."""
+
+    prompt: Prompt = Prompt()
+    history: History = ()
+    formatter: Callable[[Any], Any] | None = None
+    stream: Stream = False
+    options: Mapping[str, Any] = field(factory=dict)
+
+
+def check_options(codec: AnyCodec, options: Mapping[str, Any]) -> dict[str, Any]:
+    """*options* for the wire, with `extra_body` let in unchecked; UnknownOption for others."""
+    known = codec.options | codec.endpoint.options
+    checked = dict(options)
+    extra = checked.pop("extra_body", {})
+    for name in checked:
+        if name not in known:
+            near = did_you_mean(name, known | _OWN_OPTIONS)
+            msg = (
+                f"{codec.endpoint.provider} has no option {name!r}{near or ';'} "
+                f"what it alone knows goes into extra_body={{{name!r}: ...}}"
+            )
+            raise UnknownOption(msg)
+    return {name: value for name, value in checked.items() if value is not None} | dict(extra)
+
+
+_OWN_OPTIONS = frozenset(
+    {"files", "tools", "schema", "llm_chat_history", "documents", "top_n", "timeout", "stream"}
+)
+
+
+def chat_call(
+    codec: AnyCodec,
+    view: View,
+    given: object,
+    *,
+    streamed: bool = False,
+    files: Iterable[Any] = (),
+    tools: Sequence[Mapping[str, Any]] = (),
+    schema: object = None,
+    llm_chat_history: History | None = None,
+    **options: Any,
+) -> ChatCall:
+    """One chat request of *given*."""
+    for capability, wanted in (("tools", tools), ("image-input", files), ("stream", streamed)):
+        if wanted and capability not in codec.endpoint.does:
+            msg = f"{codec.endpoint.provider} does not do {capability} with {codec.endpoint.model!r}"
+            raise Unsupported(msg)
+    return ChatCall(
+        model=codec.endpoint.model,
+        messages=build_messages(
+            given,
+            prompt=view.prompt,
+            history=view.history if llm_chat_history is None else llm_chat_history,
+            files=files,
+        ),
+        options=check_options(codec, {**view.options, **options}),
+        tools=tools,
+        schema=None if schema is None else schema_of(schema),
+        stream=streamed,
+    )
+
+
+def chat_flow(codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]) -> Flow[Completion]:
+    """One chat call, answered in one piece."""
+    call = chat_call(codec, view, given, **options)
+    completion: Completion = yield from codec.flow(call)
+    return finished(completion, call, options.get("schema"))
+
+
+def chat_events(codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]) -> EventFlow:
+    """One chat call, streamed. An error that cuts it short carries the text so far."""
+    call = chat_call(codec, view, given, streamed=True, **options)
+    said: list[str] = []
+    flow = codec.stream(call)
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, list):
+                said += [event.text for event in step if type(event) is Text]
+                step = [_counted(event, call, said) for event in step]
+            try:
+                answer = yield step
+            except CallError as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(answer)
+    except StopIteration:
+        return
+    except CallError as error:
+        error.partial = "".join(said)
+        raise
+    finally:
+        flow.close()
+
+
+def _counted(event: Event, call: ChatCall, said: Sequence[str]) -> Event:
+    return estimated(event, call.messages, said) if type(event) is Usage else event
+
+
+def collect(events: Iterable[Event]) -> Completion:
+    """The events of a whole stream as one result."""
+    text: list[str] = []
+    thoughts: list[str] = []
+    calls: list[ToolCall] = []
+    usage, finish = Usage(), Finish("")
+    for event in events:
+        match event:
+            case Text():
+                text.append(event.text)
+            case Reasoning():
+                thoughts.append(event.text)
+            case ToolCall():
+                calls.append(event)
+            case Usage():
+                usage = event
+            case Finish():
+                finish = event
+    return Completion(
+        "".join(text),
+        "".join(thoughts),
+        tuple(calls),
+        usage,
+        finish.reason,
+        finish.model,
+        finish.id,
+    )
+
+
+def finished(completion: Completion, call: ChatCall, schema: object) -> Completion:
+    """*completion* with its usage estimated where none came, and read by *schema*."""
+    usage = estimated(completion.usage, call.messages, [completion.text])
+    parsed = None if schema is None else read_reply(completion.text, schema)
+    return evolve(completion, usage=usage, parsed=parsed)
+
+
+def estimated(usage: Usage, messages: Sequence[Mapping[str, Any]], said: Sequence[str]) -> Usage:
+    """*usage*, or a guess that is marked as one where the server told nothing."""
+    if usage.input_tokens is not None or usage.output_tokens is not None:
+        return usage
+    asked = sum(guess_tokens(str(message.get("content") or "")) + 4 for message in messages)
+    answered = guess_tokens("".join(said))
+    names = frozenset({"input_tokens", "output_tokens", "total_tokens"})
+    return Usage(asked, answered, asked + answered, estimated=names)
+
+
+def guess_tokens(text: str) -> int:
+    """Four characters a token for Latin text, one for each other character: a rule of thumb."""
+    latin = sum(map(str.isascii, text))
+    return -(-latin // 4) + len(text) - latin
+
+
+def embed_flow(codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]) -> Flow[Embeddings]:
+    """One text or many; more than the endpoint takes at once go in several requests."""
+    single = isinstance(given, str)
+    texts = [given] if single else given
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        msg = f"an embedding model takes a text or a list of texts, not {type(given).__name__}"
+        raise ConfigError(msg)
+    checked = check_options(codec, {**view.options, **options})
+    if not texts:
+        return Embeddings([], codec.endpoint.model)
+    size = codec.endpoint.limits.embed_batch or len(texts)
+    calls = [
+        EmbedCall(codec.endpoint.model, texts[at : at + size], checked)
+        for at in range(0, len(texts), size)
+    ]
+    if len(calls) == 1:
+        part: Embeddings = yield from codec.flow(calls[0])
+        return evolve(part, single=single)
+    parts: list[Embeddings] = yield Together([codec.flow(call) for call in calls])
+    vectors = [vector for part in parts for vector in part.vectors]
+    return Embeddings(vectors, parts[0].model, _sum(part.usage for part in parts))
+
+
+def _sum(usages: Iterable[Usage]) -> Usage:
+    known = [u.input_tokens for u in usages if u.input_tokens is not None]
+    return Usage(input_tokens=sum(known), total_tokens=sum(known)) if known else Usage()
+
+
+def rerank_flow(codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]) -> Flow[Ranking]:
+    """A query and its documents."""
+    options = {**view.options, **options}
+    documents, top_n = options.pop("documents", None), options.pop("top_n", None)
+    if not isinstance(given, str):
+        msg = f"a rerank model takes a query, a text, not {type(given).__name__}"
+        raise ConfigError(msg)
+    if documents is None or isinstance(documents, str):
+        msg = "a rerank model needs documents=[...], a list of texts"
+        raise ConfigError(msg)
+    if top_n is not None and top_n < 1:
+        msg = f"top_n counts from 1 and is {top_n}; leave it out for all documents"
+        raise ConfigError(msg)
+    if not documents:
+        return Ranking([], codec.endpoint.model)
+    call = RerankCall(
+        codec.endpoint.model, given, list(documents), top_n, check_options(codec, options)
+    )
+    ranking: Ranking = yield from codec.flow(call)
+    return ranking
+
+
+FLOWS: Mapping[ModelType, Callable[[AnyCodec, View, object, Mapping[str, Any]], Flow[Any]]] = {
+    ModelType.LLM: chat_flow,
+    ModelType.VLM: chat_flow,
+    ModelType.EMBED: embed_flow,
+    ModelType.RERANK: rerank_flow,
+}
+"""How a model of each type is called. A new type is a line here and its function."""

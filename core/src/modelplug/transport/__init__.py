@@ -1,0 +1,262 @@
+"""
+The one package that does network I/O: it runs flows, sync and async.
+
+It drives httpcore, the engine of httpx, connection by connection. Redirects (a key must not
+follow one to another host), cookies, and a log line with the URL are what httpx's client
+would add, and none is wanted. httpx itself gives multipart bodies and the TLS settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import os
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import Any, TypeVar, cast
+
+from modelplug.errors import CallError
+from modelplug.transport.exchange import AsyncExchange, Exchange
+from modelplug.transport.patience import Patience
+from modelplug.transport.pool import Async, Pool, Sync, async_connection, sync_connection
+from modelplug.types import Event, Timeouts
+from modelplug.wire import EventFlow, Flow, Request, Response, Together
+
+__all__ = ["Transport", "shared"]
+
+T = TypeVar("T")
+A = TypeVar("A")
+Step = Request | Sequence[Event]
+
+
+class Transport:
+    """Runs flows over kept-alive connections. One for the process, `shared()`, is enough."""
+
+    def __init__(self) -> None:
+        self._pool: Pool[Sync] = Pool(sync_connection)
+        self._loops: dict[asyncio.AbstractEventLoop, tuple[Pool[Async], AsyncGenerator[None]]] = {}
+        self._lock = threading.Lock()
+
+    # Sync and async are the same lines, with `await`.
+
+    def run(self, flow: Flow[T], timeouts: Timeouts | None = None) -> T:
+        """Run *flow* to its result, within *timeouts* rather than those of its requests."""
+        patience: Patience | None = None
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    if isinstance(step, Together):
+                        answer: Any = self._together(step, timeouts)
+                    else:
+                        patience = patience or Patience(timeouts or step.timeouts)
+                        answer = self._fetch(step, patience)
+                except CallError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+
+    async def arun(self, flow: Flow[T], timeouts: Timeouts | None = None) -> T:
+        """Run *flow* to its result, within *timeouts* rather than those of its requests."""
+        patience: Patience | None = None
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    if isinstance(step, Together):
+                        answer: Any = await self._atogether(step, timeouts)
+                    else:
+                        patience = patience or Patience(timeouts or step.timeouts)
+                        answer = await self._afetch(step, patience)
+                except CallError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+
+    def _fetch(self, request: Request, patience: Patience) -> Response:
+        if request.delay:
+            time.sleep(patience.before(request.delay))
+        with Exchange(self._pool, request, patience) as exchange:
+            return exchange.response
+
+    async def _afetch(self, request: Request, patience: Patience) -> Response:
+        if request.delay:
+            await asyncio.sleep(patience.before(request.delay))
+        async with AsyncExchange(await self._loop_pool(), request, patience) as exchange:
+            return exchange.response
+
+    def stream(
+        self, flow: EventFlow, timeouts: Timeouts | None = None
+    ) -> Generator[Event, None, None]:
+        """Run a flow that streams; closing the generator ends the request."""
+        step = _advance(flow.send, None)
+        patience: Patience | None = None
+        try:
+            while isinstance(step, Request):
+                patience = patience or Patience(timeouts or step.timeouts)
+                try:
+                    if step.delay:
+                        time.sleep(patience.before(step.delay))
+                    with Exchange(self._pool, step, patience) as exchange:
+                        step = _advance(flow.send, exchange.response)
+                        while step is not None and not isinstance(step, Request):
+                            yield from step
+                            step = _advance(flow.send, exchange.read())
+                        if step is None:
+                            exchange.drain()
+                except CallError as error:
+                    step = _advance(flow.throw, error)
+        finally:
+            flow.close()
+
+    async def astream(
+        self, flow: EventFlow, timeouts: Timeouts | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Run a flow that streams; closing the generator ends the request."""
+        step = _advance(flow.send, None)
+        patience: Patience | None = None
+        try:
+            while isinstance(step, Request):
+                patience = patience or Patience(timeouts or step.timeouts)
+                try:
+                    if step.delay:
+                        await asyncio.sleep(patience.before(step.delay))
+                    async with AsyncExchange(await self._loop_pool(), step, patience) as exchange:
+                        step = _advance(flow.send, exchange.response)
+                        while step is not None and not isinstance(step, Request):
+                            for event in step:
+                                yield event
+                            step = _advance(flow.send, await exchange.read())
+                        if step is None:
+                            await exchange.drain()
+                except CallError as error:
+                    step = _advance(flow.throw, error)
+        finally:
+            flow.close()
+
+    def _together(self, step: Together, timeouts: Timeouts | None) -> list[Any]:
+        workers = max(1, min(step.concurrency, len(step.flows)))
+        done = _Counter(step)
+        with ThreadPoolExecutor(workers, "modelplug") as executor:
+            futures: list[Future[Any]] = [
+                executor.submit(contextvars.copy_context().run, self.run, flow, timeouts)
+                for flow in step.flows
+            ]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    done.one()
+            except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [future.result() for future in futures]
+
+    async def _atogether(self, step: Together, timeouts: Timeouts | None) -> list[Any]:
+        places = asyncio.Semaphore(max(1, step.concurrency))
+        done = _Counter(step)
+
+        async def one(flow: Flow[Any]) -> Any:
+            async with places:
+                result = await self.arun(flow, timeouts)
+            done.one()
+            return result
+
+        tasks = [asyncio.create_task(one(flow)) for flow in step.flows]
+        try:
+            return await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    async def _loop_pool(self) -> Pool[Async]:
+        loop = asyncio.get_running_loop()
+        if loop in self._loops:
+            return self._loops[loop][0]
+        with self._lock:
+            # A client keeps its loop alive, so weak keys would never be dropped.
+            for closed in [known for known in self._loops if known.is_closed()]:
+                del self._loops[closed]
+            pool: Pool[Async] = Pool(async_connection)
+            keeper = _until_loop_ends(pool)
+            self._loops[loop] = pool, keeper
+        await anext(keeper)
+        return pool
+
+    def close(self) -> None:
+        """Close the idle connections of threads; those of a loop are closed as it ends."""
+        for connection in self._pool.empty():
+            connection.close()
+
+    async def aclose(self) -> None:
+        """Close the idle connections of the running loop."""
+        if entry := self._loops.pop(asyncio.get_running_loop(), None):
+            await entry[1].aclose()
+
+    def forked(self) -> None:
+        """In a forked child: leave the parent's connections alone and begin with none."""
+        # Closing a socket here ends nothing for the parent, which has it open as well.
+        self.close()
+        self._pool = Pool(sync_connection)
+        self._loops = {}
+        self._lock = threading.Lock()
+
+
+async def _until_loop_ends(pool: Pool[Async]) -> AsyncGenerator[None]:
+    """
+    Close *pool* as the running loop ends.
+
+    `asyncio.run` closes all begun async generators before the loop, the one moment at which
+    connections can still be closed cleanly; nothing else tells that a loop will end.
+    """
+    try:
+        yield
+    finally:
+        for connection in pool.empty():
+            await connection.aclose()
+        await asyncio.sleep(0)  # asyncio closes an aborted socket in its next round
+
+
+def _advance(send: Callable[[A], Step], answer: A) -> Step | None:
+    """What a flow wants next after `flow.send` or `flow.throw`; None once it has ended."""
+    try:
+        return send(answer)
+    except StopIteration:
+        return None
+
+
+class _Counter:
+    """Tells a `Together` how far it is."""
+
+    def __init__(self, step: Together) -> None:
+        self._step = step
+        self._done = 0
+
+    def one(self) -> None:
+        self._done += 1
+        if self._step.progress is not None:
+            self._step.progress(self._done, len(self._step.flows))
+
+
+_shared: Transport | None = None
+_sharing = threading.Lock()
+
+
+def shared() -> Transport:
+    """The transport of this process, made at the first call."""
+    global _shared
+    if _shared is None:
+        with _sharing:
+            if _shared is None:
+                _shared = Transport()
+                atexit.register(_shared.close)
+                os.register_at_fork(after_in_child=_shared.forked)
+    return _shared

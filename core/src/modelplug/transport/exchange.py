@@ -1,0 +1,197 @@
+"""One request and its reply on a connection. The sync and the async class are one thought."""
+
+from __future__ import annotations
+
+import httpcore
+
+from modelplug.errors import CallError
+from modelplug.transport.messages import (
+    LARGEST_BODY,
+    WIRE_ERRORS,
+    address,
+    decompressor,
+    failed,
+    headers_of,
+    prepare,
+    too_large,
+)
+from modelplug.transport.patience import Patience
+from modelplug.transport.pool import Async, Pool, Sync
+from modelplug.wire import Request, Response
+
+DRAIN = 0.1
+"""Seconds to wait for the end of a body whose last event has come, to keep the connection."""
+
+
+def streams(request: Request, status: int, headers: dict[str, str]) -> bool:
+    """Whether the reply is the stream that was asked for, and neither an error nor JSON."""
+    kind = headers.get("content-type", "")
+    return request.stream and 200 <= status < 300 and not kind.startswith("application/json")
+
+
+class Exchange:
+    """Use as a context manager; `response` is the head, or the whole where it does not stream."""
+
+    def __init__(self, pool: Pool[Sync], request: Request, patience: Patience) -> None:
+        self._url = address(request.url)
+        self._stack = pool.stack(self._url, request.url)
+        self._request = request
+        self._patience = patience
+        self._reply: httpcore.Response | None = None
+        self.response: Response
+
+    def __enter__(self) -> Exchange:
+        self._stack.places.acquire()
+        self._connection, dead = self._stack.take()
+        for connection in dead:
+            connection.close()
+        error: CallError | None = None
+        try:
+            self._begin()
+        except WIRE_ERRORS as exc:
+            error = failed(exc, self._patience, self._url.host.decode())
+        except BaseException:
+            self._end()
+            raise
+        if error is not None:  # raised outside the handler: no frame of httpcore hangs on it
+            self._end()
+            raise error
+        return self
+
+    def _begin(self) -> None:
+        request, patience = self._request, self._patience
+        patience.sent()
+        self._reply = reply = self._connection.handle_request(prepare(request, self._url, patience))
+        self._chunks = iter(reply.iter_stream())
+        headers = headers_of(reply)
+        self._decompressor = decompressor(headers)
+        if streams(request, reply.status, headers):
+            self.response = Response(reply.status, headers, streaming=True)
+            return
+        pieces, size = [], 0
+        while (chunk := self._next()) is not None:
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_BODY:
+                raise too_large()
+        self.response = Response(reply.status, headers, b"".join(pieces))
+
+    def _next(self) -> bytes | None:
+        for chunk in self._chunks:
+            self._patience.began()
+            return chunk if self._decompressor is None else self._decompressor.feed(chunk)
+        return None
+
+    def read(self) -> bytes | None:
+        """The next bytes of the body, None at its end."""
+        try:
+            return self._next()
+        except WIRE_ERRORS as exc:
+            error = failed(exc, self._patience, self._url.host.decode())
+        raise error
+
+    def drain(self) -> None:
+        """Read what is left, if it comes at once, so that the connection can be kept."""
+        self._patience.limit(DRAIN)
+        try:
+            while self._next() is not None:
+                pass
+        except (*WIRE_ERRORS, CallError):
+            return  # the answer is complete; only the connection is lost
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            if self._reply is not None:
+                self._reply.close()
+            if not self._stack.give(self._connection):
+                self._connection.close()
+        finally:
+            self._stack.places.release()
+
+
+class AsyncExchange:
+    """As `Exchange`."""
+
+    def __init__(self, pool: Pool[Async], request: Request, patience: Patience) -> None:
+        self._url = address(request.url)
+        self._stack = pool.stack(self._url, request.url)
+        self._request = request
+        self._patience = patience
+        self._reply: httpcore.Response | None = None
+        self.response: Response
+
+    async def __aenter__(self) -> AsyncExchange:
+        await self._stack.async_places.acquire()
+        self._connection, dead = self._stack.take()
+        for connection in dead:
+            await connection.aclose()
+        error: CallError | None = None
+        try:
+            await self._begin()
+        except WIRE_ERRORS as exc:
+            error = failed(exc, self._patience, self._url.host.decode())
+        except BaseException:
+            await self._end()
+            raise
+        if error is not None:
+            await self._end()
+            raise error
+        return self
+
+    async def _begin(self) -> None:
+        request, patience = self._request, self._patience
+        patience.sent()
+        self._reply = reply = await self._connection.handle_async_request(
+            prepare(request, self._url, patience)
+        )
+        self._chunks = aiter(reply.aiter_stream())
+        headers = headers_of(reply)
+        self._decompressor = decompressor(headers)
+        if streams(request, reply.status, headers):
+            self.response = Response(reply.status, headers, streaming=True)
+            return
+        pieces, size = [], 0
+        while (chunk := await self._next()) is not None:
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_BODY:
+                raise too_large()
+        self.response = Response(reply.status, headers, b"".join(pieces))
+
+    async def _next(self) -> bytes | None:
+        async for chunk in self._chunks:
+            self._patience.began()
+            return chunk if self._decompressor is None else self._decompressor.feed(chunk)
+        return None
+
+    async def read(self) -> bytes | None:
+        """The next bytes of the body, None at its end."""
+        try:
+            return await self._next()
+        except WIRE_ERRORS as exc:
+            error = failed(exc, self._patience, self._url.host.decode())
+        raise error
+
+    async def drain(self) -> None:
+        """Read what is left, if it comes at once, so that the connection can be kept."""
+        self._patience.limit(DRAIN)
+        try:
+            while await self._next() is not None:
+                pass
+        except (*WIRE_ERRORS, CallError):
+            return  # the answer is complete; only the connection is lost
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        try:
+            if self._reply is not None:
+                await self._reply.aclose()
+            if not self._stack.give(self._connection):
+                await self._connection.aclose()
+        finally:
+            self._stack.async_places.release()

@@ -1,0 +1,142 @@
+"""Requests and replies of ours as httpcore's, and its errors as ours."""
+
+from __future__ import annotations
+
+import ssl
+import zlib
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpcore
+
+from modelplug._version import VERSION
+from modelplug.errors import BadReply, CallError, ConfigError, TransportFailed
+
+if TYPE_CHECKING:
+    from modelplug.transport.patience import Patience
+    from modelplug.wire import Request
+
+LARGEST_BODY = 1024 * 1024 * 1024
+"""Bytes of one reply, decompressed, beyond which it is refused."""
+
+WIRE_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    httpcore.ProxyError,
+    ssl.SSLError,
+    OSError,
+)
+
+_USER_AGENT = f"modelplug/{VERSION}".encode()
+
+
+def address(text: str) -> httpcore.URL:
+    """*text* taken apart; ConfigError where it is no http address."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as exc:
+        msg = f"the address {text!r} cannot be read: {exc}; check url="
+        raise ConfigError(msg) from exc
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        msg = f"the address {text!r} is not http:// or https:// with a host; check url="
+        raise ConfigError(msg)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return httpcore.URL(
+        scheme=parts.scheme.encode(),
+        host=parts.hostname.encode("idna"),
+        port=port,
+        target=target.encode(),
+    )
+
+
+def prepare(request: Request, url: httpcore.URL, patience: Patience) -> httpcore.Request:
+    """
+    The request for the wire. No caller keeps it in a variable: it holds the key, and a
+    traceback may be shown with its locals.
+    """
+    body, kind = _body(request)
+    host = url.host if url.port is None else b"%b:%d" % (url.host, url.port)
+    headers = [
+        (b"host", host),
+        (b"user-agent", _USER_AGENT),
+        (b"accept-encoding", b"identity"),
+    ]
+    if kind:
+        headers.append((b"content-type", kind))
+    if body or request.method not in ("GET", "HEAD"):
+        headers.append((b"content-length", b"%d" % len(body)))
+    headers += [(name.encode(), value.encode()) for name, value in request.headers.items()]
+    if request.auth is not None:
+        headers.append((b"authorization", b"Bearer " + request.auth.reveal().encode()))
+    headers += [(n.encode(), s.reveal().encode()) for n, s in request.secret_headers.items()]
+    waits = {"connect": patience.connect(), "read": patience, "write": patience}
+    return httpcore.Request(
+        request.method, url, headers=headers, content=body, extensions={"timeout": waits}
+    )
+
+
+def _body(request: Request) -> tuple[bytes, bytes]:
+    """(body, content type where the headers do not give it)."""
+    if not request.form and not request.files:
+        return request.body, b""
+    import httpx  # only for multipart: its import costs 100 ms
+
+    files = [(field, (name, media.data, media.mime)) for field, name, media in request.files]
+    encoded = httpx.Request("POST", request.url, data=dict(request.form), files=files)
+    return encoded.read(), encoded.headers["content-type"].encode()
+
+
+def headers_of(response: httpcore.Response) -> dict[str, str]:
+    """The headers, names in lower case."""
+    return {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
+    }
+
+
+class Decompressor:
+    """Gzip or deflate, piece by piece; some gateways compress although asked not to."""
+
+    def __init__(self, encoding: str) -> None:
+        if encoding not in ("gzip", "x-gzip", "deflate"):
+            msg = f"the reply is compressed as {encoding!r}, which was not asked for"
+            raise BadReply(msg)
+        self._encoding = encoding
+        self._inflate = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, by its header
+
+    def feed(self, data: bytes) -> bytes:
+        """What *data* completes."""
+        try:
+            plain = self._inflate.decompress(data, LARGEST_BODY)
+        except zlib.error as exc:
+            msg = f"the reply is not {self._encoding} as its header says"
+            raise BadReply(msg) from exc
+        if self._inflate.unconsumed_tail:
+            raise too_large()
+        return plain
+
+
+def decompressor(headers: dict[str, str]) -> Decompressor | None:
+    """What the reply's `content-encoding` needs."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    return None if encoding in ("identity", "") else Decompressor(encoding)
+
+
+def too_large() -> BadReply:
+    """The error for a body beyond `LARGEST_BODY`."""
+    return BadReply(f"the reply is larger than {LARGEST_BODY} bytes")
+
+
+def failed(exc: BaseException, patience: Patience, host: str) -> CallError:
+    """
+    What went wrong on the wire as an error of ours.
+
+    The cause keeps its text and loses its frames: their locals hold the request's headers.
+    """
+    if isinstance(exc, httpcore.TimeoutException):
+        return patience.expired(connecting=isinstance(exc, httpcore.ConnectTimeout))
+    text = str(exc) or type(exc).__name__
+    error = TransportFailed(f"the connection to {host} failed: {text}")
+    error.__cause__ = type(exc)(text)
+    return error

@@ -1,0 +1,77 @@
+"""The four limits of a call as one clock that every wait asks."""
+
+from __future__ import annotations
+
+import time
+
+from modelplug.errors import TimedOut
+from modelplug.types import Timeouts
+
+
+class Patience:
+    """
+    How long the next wait of one call may take.
+
+    httpcore hands its `timeout` through to the network stream unread, so this object takes
+    the place of a number there, and each read asks it anew: one number for the whole body
+    could not tell the first byte from a pause, nor keep the total.
+    """
+
+    __slots__ = ("_begun", "_deadline", "_first", "_timeouts")
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        now = time.monotonic()
+        self._deadline = None if timeouts.total is None else now + timeouts.total
+        self._first: float | None = None
+        self._begun = False
+
+    def sent(self) -> None:
+        """A request goes out: the first byte is waited for from now on."""
+        first = self._timeouts.first_byte
+        self._first = None if first is None else time.monotonic() + first
+        self._begun = False
+
+    def began(self) -> None:
+        """The body has begun: from now on a pause may last `idle`."""
+        self._begun = True
+
+    def limit(self, seconds: float) -> None:
+        """From now on nothing lasts longer than *seconds* in all."""
+        self._deadline = time.monotonic() + seconds
+
+    def connect(self) -> float | None:
+        """Seconds that a connection may take."""
+        return self._least(self._timeouts.connect)
+
+    def wait(self) -> float | None:
+        """Seconds that the next read or write may take."""
+        if self._begun:
+            return self._least(self._timeouts.idle)
+        first = None if self._first is None else self._first - time.monotonic()
+        return self._least(first)
+
+    def before(self, delay: float) -> float:
+        """*delay*, or TimedOut at once if the total would pass before it is over."""
+        if self._deadline is not None and time.monotonic() + delay >= self._deadline:
+            raise self.expired()
+        return delay
+
+    def expired(self, *, connecting: bool = False) -> TimedOut:
+        """The error for a wait that ran out, naming the limit that it was."""
+        limits = self._timeouts
+        if self._deadline is not None and time.monotonic() >= self._deadline - 0.001:
+            return TimedOut(f"no end after {limits.total} s in all (total)", limit="total")
+        if connecting:
+            msg = f"no connection within {limits.connect} s (connect)"
+            return TimedOut(msg, limit="connect")
+        if self._begun:
+            return TimedOut(f"nothing came for {limits.idle} s (idle)", limit="idle")
+        msg = f"no answer within {limits.first_byte} s (first_byte)"
+        return TimedOut(msg, limit="first_byte")
+
+    def _least(self, seconds: float | None) -> float | None:
+        if self._deadline is None:
+            return seconds
+        left = self._deadline - time.monotonic()
+        return left if seconds is None else min(seconds, left)

@@ -1,0 +1,433 @@
+"""What goes in and out: frozen values shared by the core, codecs and plugins."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from attrs import field, frozen
+
+from modelplug.errors import ConfigError, did_you_mean
+
+from modelplug.retry import Retry
+
+__all__ = [
+    "ChatCall",
+    "Completion",
+    "Deployment",
+    "EmbedCall",
+    "Embeddings",
+    "Endpoint",
+    "Event",
+    "Finish",
+    "Limits",
+    "Media",
+    "ModelType",
+    "Plan",
+    "Quirks",
+    "Ranking",
+    "Reasoning",
+    "RerankCall",
+    "Secret",
+    "Text",
+    "Timeouts",
+    "ToolCall",
+    "ToolCallDelta",
+    "Usage",
+    "Weights",
+]
+
+
+class ModelType(StrEnum):
+    """What a model does. `sd` is read as `text2image`; a member equals its own text."""
+
+    LLM = "llm"
+    VLM = "vlm"
+    EMBED = "embed"
+    CROSS_MODAL_EMBED = "cross_modal_embed"
+    RERANK = "rerank"
+    STT = "stt"
+    TTS = "tts"
+    TEXT2IMAGE = "text2image"
+    IMAGE_EDITING = "image_editing"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """Read a type as users write it; ConfigError names the near matches."""
+        known = {member.value: member for member in cls} | {
+            alias: cls(value) for alias, value in _TYPE_ALIASES.items()
+        }
+        try:
+            return known[name.lower().replace("-", "_")]
+        except KeyError:
+            msg = f"{name!r} is not a model type ({', '.join(cls)}){did_you_mean(name, known)}"
+            raise ConfigError(msg) from None
+
+    @property
+    def chats(self) -> bool:
+        """Whether a model of this type is called with messages and answers with text."""
+        return self in (ModelType.LLM, ModelType.VLM)
+
+
+_TYPE_ALIASES = {
+    "sd": "text2image",
+    "chat": "llm",
+    "embedding": "embed",
+    "embeddings": "embed",
+    "reranker": "rerank",
+    "speech2text": "stt",
+    "text2speech": "tts",
+    "image_edit": "image_editing",
+}
+
+
+class Secret:
+    """A key: `reveal()` gives the text, nothing else does. Equal secrets compare equal."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself. Hand it on; never print or log it."""
+        return self._value
+
+    def redact(self, text: str) -> str:
+        """*text* with every occurrence of the secret masked."""
+        return text.replace(self._value, "***") if self._value else text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> Any:
+        msg = "a secret cannot be pickled; pass api_key='env:NAME' and let each process read it"
+        raise TypeError(msg)
+
+
+@frozen
+class Timeouts:
+    """
+    Four limits in seconds; None means no limit.
+
+    `first_byte` runs from the request until the body begins, `idle` between two pieces of
+    it, `total` over the whole call, retries and polling included.
+    """
+
+    connect: float | None = 10.0
+    first_byte: float | None = 300.0
+    idle: float | None = 60.0
+    total: float | None = 900.0
+
+
+@frozen
+class Limits:
+    """What one request may hold; None where the server sets no limit that we know of."""
+
+    embed_batch: int | None = None
+    rerank_documents: int | None = None
+
+
+@frozen
+class Quirks:
+    """Where a server departs from the wire it speaks, as data; shared code applies it."""
+
+    max_tokens_field: str = "max_tokens"
+    stream_options: bool = True
+
+
+@frozen
+class Endpoint:
+    """
+    Where an online model, or a local engine, is reached; what a codec is made for.
+
+    `does`, `options`, `limits` and `quirks` come from the plugin's manifest.
+    """
+
+    provider: str
+    model: str
+    url: str
+    api_key: Secret | None = None
+    does: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()
+    limits: Limits = Limits()
+    quirks: Quirks = Quirks()
+    retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
+
+
+@frozen
+class ToolCall:
+    """A complete call that the model asks for. `arguments` is {} where the text is not JSON."""
+
+    kind: ClassVar[str] = "tool_call"
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    arguments_text: str = ""
+
+
+@frozen
+class ToolCallDelta:
+    """A piece of a tool call as it streams; pieces with one `index` belong together."""
+
+    kind: ClassVar[str] = "tool_call_delta"
+    index: int
+    id: str
+    name: str
+    arguments_text: str
+
+
+@frozen
+class Text:
+    """A piece of the answer."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@frozen
+class Reasoning:
+    """A piece of what the model says to itself before the answer."""
+
+    kind: ClassVar[str] = "reasoning"
+    text: str
+
+
+@frozen
+class Usage:
+    """
+    Tokens of one call. A figure named in `estimated` was guessed here from text lengths;
+    every other figure is the server's own, and None where it gave none.
+    """
+
+    kind: ClassVar[str] = "usage"
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    estimated: frozenset[str] = frozenset()
+
+
+@frozen
+class Finish:
+    """
+    The last event of every stream.
+
+    `reason` is stop, length, tool_calls or content_filter, or the provider's own word.
+    """
+
+    kind: ClassVar[str] = "finish"
+    reason: str
+    model: str = ""
+    id: str = ""
+
+
+Event = Text | Reasoning | ToolCallDelta | ToolCall | Usage | Finish
+
+
+@frozen
+class ChatCall:
+    """One chat request. `options` are already named and checked for the wire."""
+
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any] = field(factory=dict)
+    tools: Sequence[Mapping[str, Any]] = ()
+    schema: Mapping[str, Any] | None = None
+    stream: bool = False
+
+
+@frozen
+class Completion:
+    """
+    What a chat call gave.
+
+    `parsed` is the value that `schema=` asked for; `raw` the reply as parsed from JSON, {}
+    for a stream.
+    """
+
+    text: str
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    finish_reason: str = "stop"
+    model: str = ""
+    id: str = ""
+    parsed: Any = None
+    raw: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def value(self) -> Any:
+        """What a plain call answers."""
+        return self.text if self.parsed is None else self.parsed
+
+
+@frozen
+class EmbedCall:
+    """Texts to embed, at most as many as the endpoint's `embed_batch` limit."""
+
+    model: str
+    inputs: Sequence[str]
+    options: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class Embeddings:
+    """One vector for each input, in order; `single` when the caller gave one text."""
+
+    vectors: list[list[float]] = field(repr=False)
+    model: str = ""
+    usage: Usage = Usage()
+    single: bool = False
+    raw: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def value(self) -> list[float] | list[list[float]]:
+        """What a plain call answers: one vector for one text, a list of them for a list."""
+        return self.vectors[0] if self.single else self.vectors
+
+
+@frozen
+class RerankCall:
+    """Documents to be ordered by how well they answer *query*."""
+
+    model: str
+    query: str
+    documents: Sequence[str]
+    top_n: int | None = None
+    options: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class Ranking:
+    """`results` are (index into the documents, score), best first."""
+
+    results: list[tuple[int, float]]
+    model: str = ""
+    usage: Usage = Usage()
+    raw: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def value(self) -> list[tuple[int, float]]:
+        """What a plain call answers."""
+        return self.results
+
+
+@frozen
+class Media:
+    """Sound or an image: `data` bytes of type `mime`."""
+
+    data: bytes = field(repr=lambda data: f"<{len(data)} bytes>")
+    mime: str = "application/octet-stream"
+
+    def save(self, path: str | Path) -> Path:
+        """Write to *path*; a path without a suffix gets the one of `mime`. Answers the path."""
+        target = Path(path)
+        if not target.suffix:
+            target = target.with_suffix(mimetypes.guess_extension(self.mime) or ".bin")
+        target.write_bytes(self.data)
+        return target
+
+    def data_uri(self) -> str:
+        """`data:<mime>;base64,...`, as vision models take images."""
+        return f"data:{self.mime};base64,{base64.b64encode(self.data).decode('ascii')}"
+
+
+@frozen
+class Weights:
+    """
+    Weights on disk: a GGUF file or a folder of safetensors.
+
+    `format` is `gguf` or `safetensors`; `context` the longest input in tokens, where known;
+    `template` whether a chat template came with them.
+    """
+
+    name: str
+    path: Path
+    format: str
+    type: ModelType
+    context: int | None = None
+
+
+@frozen
+class Deployment:
+    """
+    What an engine is asked to serve, at `deploy_local`.
+
+    `options` are those of `deploy_method`, checked against the engine's manifest. The engine
+    must listen on `host`:`port` alone and refuse a request without `token`.
+    """
+
+    weights: Weights
+    options: Mapping[str, Any]
+    host: str
+    port: int
+    token: Secret
+
+
+@frozen
+class Plan:
+    """
+    How to run an engine: data, so that it can be shown, tested and run anywhere.
+
+    `argv` is an argument list and never meets a shell; whatever must stay private goes in
+    `env`, which is added to the parent's environment and is not logged. `ready` is the path
+    that answers 200 once the engine serves; `base` the path of its OpenAI routes.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(factory=dict, repr=lambda env: repr(sorted(env)))
+    ready: str = "/health"
+    base: str = "/v1"
+    model: str = ""
+    start_timeout: float = 300.0
+
+
+def as_media(item: Media | str | bytes | Path) -> Media | str:
+    """A file as users give one: bytes and paths become Media, a URL or data URI stays text."""
+    if isinstance(item, Media):
+        return item
+    if isinstance(item, bytes):
+        return Media(item, sniff(item))
+    if isinstance(item, str) and item.startswith(("http://", "https://", "data:")):
+        return item
+    path = Path(item).expanduser()
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        msg = f"the file {str(item)!r} cannot be read: {exc.strerror}; give a path, bytes or URL"
+        raise ConfigError(msg) from exc
+    return Media(data, mimetypes.guess_type(path.name)[0] or sniff(data))
+
+
+_MAGIC: Iterable[tuple[bytes, str]] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"ID3", "audio/mpeg"),
+    (b"\xff\xfb", "audio/mpeg"),
+    (b"OggS", "audio/ogg"),
+    (b"fLaC", "audio/flac"),
+)
+
+
+def sniff(data: bytes) -> str:
+    """The media type that the first bytes show, or application/octet-stream."""
+    if data[:4] == b"RIFF":
+        return "image/webp" if data[8:12] == b"WEBP" else "audio/wav"
+    return next(
+        (mime for magic, mime in _MAGIC if data.startswith(magic)), "application/octet-stream"
+    )

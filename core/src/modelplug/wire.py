@@ -1,0 +1,343 @@
+"""
+What codecs are written in: requests, replies, and flows that yield one and are sent the other.
+
+A codec is pure. A call is a generator: it yields a `Request`, is sent the `Response` (or has
+a CallError thrown in) and returns the result, so polling, uploads, token exchange and retries
+are written once, and two short drivers in `transport` run them, sync and async. The idea is
+httpx's `Auth.auth_flow`, made general.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from attrs import evolve, field, frozen
+
+from modelplug.errors import BadReply, CallError, Refused, Unsupported, refused, retryable_status
+from modelplug.retry import retry_after
+from modelplug.structure import parse_json, structure
+from modelplug.types import Endpoint, Event, Secret, Timeouts
+
+if TYPE_CHECKING:
+    from modelplug.types import Media
+
+T = TypeVar("T")
+C = TypeVar("C")
+R = TypeVar("R")
+
+LARGEST_EVENT = 64 * 1024 * 1024
+"""Bytes of one server-sent event beyond which the stream is refused; images come as base64."""
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ds-request-id", "x-tt-logid")
+
+
+@frozen
+class Request:
+    """
+    One HTTP request. `delay` seconds pass before it is sent; `auth` becomes the bearer token.
+
+    Give `body`, or `form` fields and `files` (field name → Media or (file name, Media)) for
+    multipart. `stream` asks for the reply in pieces as they arrive.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    form: Mapping[str, str] = field(factory=dict, repr=False)
+    files: Sequence[tuple[str, str, Media]] = field(default=(), repr=False)
+    auth: Secret | None = None
+    secret_headers: Mapping[str, Secret] = field(factory=dict)
+    stream: bool = False
+    delay: float = 0.0
+    timeouts: Timeouts = Timeouts()
+
+
+@frozen
+class Response:
+    """
+    One HTTP reply; header names are lower case.
+
+    `streaming` means that the status is 2xx, the body has not been read and comes in pieces.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    streaming: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's own name for this call, to be quoted to its support."""
+        return next((self.headers[h] for h in _REQUEST_ID_HEADERS if h in self.headers), None)
+
+    def json(self) -> Any:
+        """The body as JSON, or BadReply."""
+        return parse_json(self.body)
+
+    def parse(self, cls: type[T]) -> T:
+        """The body as *cls*, or BadReply with the path of what does not fit."""
+        return structure(self.json(), cls)
+
+
+@frozen
+class Together:
+    """
+    Flows to be run side by side, at most `concurrency` at once. A flow that yields this is
+    sent the list of their results, in order; the first error ends the others.
+    `progress(done, total)` is called after each.
+    """
+
+    flows: Sequence[Flow[Any]]
+    concurrency: int = 8
+    progress: Callable[[int, int], None] | None = None
+
+
+Flow = Generator["Request | Together", Any, T]
+"""Yields requests, is sent their responses, returns the result."""
+
+EventFlow = Generator["Request | Sequence[Event]", "Response | bytes | None", None]
+"""
+A flow that streams. It yields a Request (and is sent the head of the reply), then lists of
+events (and is sent the next bytes of the body, None at its end).
+"""
+
+
+class ServerSentEvent(NamedTuple):
+    """One event of a `text/event-stream`; `name` is "" unless an `event:` line gave one."""
+
+    data: bytes
+    name: str
+
+
+class SSEDecoder:
+    """
+    Bytes, cut anywhere, to server-sent events (the WHATWG HTML standard, section 9.2).
+
+    Works on bytes, so a UTF-8 character cut in two is whole again before anything decodes
+    it. LF, CRLF and lone CR end a line; a byte order mark, comments and empty events are
+    skipped; several `data` lines are joined by LF. Beyond the standard: a line named
+    `error` is an event of that name (older llama.cpp servers send errors so).
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._name = ""
+        self._size = 0
+        self._started = False
+
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        """The events that *chunk* completes."""
+        data = self._rest + chunk if self._rest else chunk
+        if not self._started:
+            if len(data) < 3 and b"\xef\xbb\xbf".startswith(data):
+                self._rest = data
+                return []
+            data = data.removeprefix(b"\xef\xbb\xbf")
+            self._started = True
+        if b"\r" in data:
+            held = data.endswith(b"\r")  # may be half of a CRLF
+            body = data[:-1] if held else data
+            data = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + (b"\r" if held else b"")
+        lines = data.split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) + self._size > LARGEST_EVENT:
+            msg = f"a stream event is larger than {LARGEST_EVENT} bytes"
+            raise BadReply(msg)
+        events: list[ServerSentEvent] = []
+        for line in lines:
+            if line.startswith(b"data:"):
+                piece = line[6:] if line[5:6] == b" " else line[5:]
+                self._data.append(piece)
+                self._size += len(piece)
+            elif not line:
+                self._dispatch(events)
+            else:
+                self._other(line)
+        return events
+
+    def finish(self) -> list[ServerSentEvent]:
+        """The event that the end of the stream completes; servers forget the last blank line."""
+        events = self.feed(b"\n\n") if self._rest or self._data else []
+        self._rest = b""
+        return events
+
+    def _dispatch(self, events: list[ServerSentEvent]) -> None:
+        if self._data:
+            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            events.append(ServerSentEvent(data, self._name))
+            self._data = []
+            self._size = 0
+        self._name = ""
+
+    def _other(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if name == b"event":
+            self._name = value.strip().decode("utf-8", "replace")
+        elif name == b"data":  # a data line without a colon is an empty one
+            self._data.append(b"")
+        elif name == b"error":
+            self._name = "error"
+            self._data.append(value.strip())
+
+
+class Decoder(Protocol):
+    """Bytes of a streamed reply to events. One for each stream; it may keep state."""
+
+    finished: bool
+    """Nothing more is expected; the rest of the body is not waited for."""
+
+    def feed(self, chunk: bytes, events: list[Event]) -> None:
+        """Append to *events* what *chunk* completes. What was appended before a raise is kept."""
+
+    def finish(self, events: list[Event]) -> None:
+        """The body has ended: append the last events, or raise TransportFailed if cut short."""
+
+
+class Codec(Generic[C, R]):
+    """
+    One type of model at one endpoint: how a call becomes a request and a reply a result.
+
+    A subclass gives `build_request` and `parse_response`; `decoder` if it streams;
+    `parse_error` if its errors are not OpenAI's; `flow` if one request is not enough.
+    `codes` sorts the provider's own error codes, before the HTTP status is looked at.
+    """
+
+    options: frozenset[str] = frozenset()
+    """Names of call options that this wire knows; the manifest may add more."""
+
+    def __init__(
+        self, endpoint: Endpoint, codes: Mapping[str, type[Refused]] | None = None
+    ) -> None:
+        self.endpoint = endpoint
+        self.codes: Mapping[str, type[Refused]] = codes or {}
+
+    def build_request(self, call: C) -> Request:
+        """The request for *call*."""
+        raise NotImplementedError
+
+    def parse_response(self, call: C, response: Response) -> R:
+        """The result that a 2xx *response* holds; BadReply where it holds none."""
+        raise NotImplementedError
+
+    def decoder(self, call: C) -> Decoder:
+        """A decoder for one streamed reply."""
+        msg = f"{self.endpoint.provider} does not stream {self.endpoint.model!r}"
+        raise Unsupported(msg)
+
+    def error_details(self, response: Response) -> tuple[str, str | None, str | None]:
+        """(message, code, type) as the body of an error gives them; "" and None where absent."""
+        raise NotImplementedError
+
+    def parse_error(self, response: Response) -> CallError:
+        """
+        The error that *response* is.
+
+        Sorted by the provider's code, then by its type word, then by status; a body that is
+        no JSON (a proxy's HTML page) still gets the class of its status.
+        """
+        try:
+            message, code, type_ = self.error_details(response)
+        except BadReply:
+            message = response.body[:500].decode("utf-8", "replace").strip()
+            code = type_ = None
+        by_status = refused(response.status)
+        cls = self.codes.get(code or "") or self.codes.get(type_ or "") or by_status
+        told = f"{self.endpoint.provider} answered {response.status}"
+        text = f"{told}: {message}" if message else told
+        if self.endpoint.api_key is not None:
+            text = self.endpoint.api_key.redact(text)
+        return cls(
+            text,
+            status=response.status,
+            code=code or type_,
+            retryable=retryable_status(response.status) or None if cls is by_status else None,
+            retry_after=retry_after(response.headers),
+            provider=self.endpoint.provider,
+            request_id=response.request_id,
+        )
+
+    def is_error(self, response: Response) -> bool:
+        """Whether *response* is an error; some servers send errors with status 200."""
+        return not response.ok
+
+    def send(self, request: Request) -> Flow[Response]:
+        """*request* until it is answered with 2xx or the retry policy gives up."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response: Response = yield request
+                if self.is_error(response):
+                    raise self.parse_error(response)
+            except CallError as error:
+                request = self._again(request, attempt, error)
+            else:
+                return response
+
+    def flow(self, call: C) -> Flow[R]:
+        """The whole call."""
+        response = yield from self.send(self.build_request(call))
+        return self._signed(self.parse_response, call, response)
+
+    def stream(self, call: C) -> EventFlow:
+        """The whole call, streamed. It is begun again only while nothing has been given out."""
+        request = evolve(self.build_request(call), stream=True)
+        attempt = 0
+        while True:
+            attempt += 1
+            given = False
+            try:
+                response = yield request
+                if not isinstance(response, Response) or not response.streaming:
+                    raise self._no_stream(response)
+                decoder = self.decoder(call)
+                chunk: Response | bytes | None = b""
+                while chunk is not None and not decoder.finished:
+                    events: list[Event] = []
+                    try:
+                        decoder.feed(chunk, events)  # type: ignore[arg-type]  # bytes after the head
+                    except CallError:
+                        if events:
+                            given = True
+                            yield events
+                        raise
+                    given = given or bool(events)
+                    chunk = yield events
+                events = []
+                decoder.finish(events)
+                yield events
+                return
+            except CallError as error:
+                if given:
+                    raise
+                request = self._again(request, attempt, error)
+
+    def _again(self, request: Request, attempt: int, error: CallError) -> Request:
+        error.provider = error.provider or self.endpoint.provider
+        delay = self.endpoint.retry.delay(attempt, error)
+        if delay is None:
+            raise error
+        return evolve(request, delay=delay)
+
+    def _no_stream(self, response: object) -> CallError:
+        if isinstance(response, Response) and self.is_error(response):
+            return self.parse_error(response)
+        return BadReply(f"{self.endpoint.provider} was asked for a stream and sent none")
+
+    def _signed(self, parse: Any, call: C, response: Response) -> R:
+        try:
+            result: R = parse(call, response)
+        except BadReply as error:
+            error.status = response.status
+            error.provider = self.endpoint.provider
+            error.request_id = response.request_id
+            raise
+        return result
