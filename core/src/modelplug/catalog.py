@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
 from modelplug.errors import BadManifest, ConfigError, did_you_mean
+from modelplug.structure import structure_config
 from modelplug.types import Limits, ModelType, Quirks
 
 FILE_NAME = "modelplug.toml"
@@ -107,9 +108,6 @@ class Manifest:
             msg = f"{self.module}: {FILE_NAME} has no table [{group}.{name}]"
             raise BadManifest(msg)
         where = f"{self.module}: {FILE_NAME}, [{group}.{name}]"
-        # Needed only by those who look into a manifest; cattrs costs 50 ms to import.
-        from modelplug.structure import structure_config
-
         try:
             return structure_config(entries[name], TABLES[group], where)
         except ConfigError as exc:
@@ -150,6 +148,8 @@ def read_manifest(module: str) -> Manifest:
         raise BadManifest(msg)
     for table in data:
         if table not in TABLES:
-            msg = f"{module}: {FILE_NAME} has an unknown table [{table}]{did_you_mean(table, TABLES)}"
+            msg = (
+                f"{module}: {FILE_NAME} has an unknown table [{table}]{did_you_mean(table, TABLES)}"
+            )
             raise BadManifest(msg)
     return Manifest(module, folder, data)

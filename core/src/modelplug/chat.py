@@ -39,7 +39,8 @@ class Prompt:
         known = {"system", "user"}
         for key in prompt:
             if key not in known:
-                msg = f"a prompt has no part {key!r}, only 'system' and 'user'{did_you_mean(key, known)}"
+                near = did_you_mean(key, known)
+                msg = f"a prompt has no part {key!r}, only 'system' and 'user'{near}"
                 raise ConfigError(msg)
         return cls(**prompt)
 

@@ -74,7 +74,9 @@ class Choice:
         lines += [f"  {_MARKS[c.verdict]} {c.name}: {c.why}" for c in self.candidates]
         if self.settings:
             width = max(len(name) for name, _, _ in self.settings)
-            lines += [f"  {n.ljust(width)} = {value}  ({origin})" for n, value, origin in self.settings]
+            lines += [
+                f"  {n.ljust(width)} = {value}  ({origin})" for n, value, origin in self.settings
+            ]
         return "\n".join(lines)
 
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import evolve
 
@@ -13,9 +21,11 @@ from modelplug.chat import History, Prompt
 from modelplug.errors import ConfigError, Unsupported
 from modelplug.formatters import Chain
 from modelplug.tasks import FLOWS, AnyCodec, Stream, View, chat_events, collect
-from modelplug.transport import shared
 from modelplug.types import Completion, Event, Finish, ModelType, Secret, Text, Timeouts
 from modelplug.wire import EventFlow, Flow, Together
+
+if TYPE_CHECKING:
+    from modelplug.transport import Transport
 
 Y = TypeVar("Y")
 T = TypeVar("T")
@@ -95,7 +105,7 @@ class Model:
         timeouts, echo = self._taken(options)
         if echo:
             return self._collected(list(self._echoed(given, options, timeouts, echo)), options)
-        return shared().run(self._flow(self._codec(), given, options), timeouts)
+        return _transport().run(self._flow(self._codec(), given, options), timeouts)
 
     async def arespond(self, given: Any = None, **options: Any) -> Any:
         """As `respond`."""
@@ -104,20 +114,20 @@ class Model:
         if echo:
             flow = self._events(codec, given, options)
             with _Echo(echo) as terminal:
-                events = [terminal.show(e) async for e in shared().astream(flow, timeouts)]
+                events = [terminal.show(e) async for e in _transport().astream(flow, timeouts)]
             return self._collected(events, options)
-        return await shared().arun(self._flow(codec, given, options), timeouts)
+        return await _transport().arun(self._flow(codec, given, options), timeouts)
 
     def events(self, given: Any = None, **options: Any) -> Iterator[Event]:
         """Typed events as they arrive; the last is the one Finish."""
         timeouts, _ = self._taken(options)
-        return shared().stream(self._events(self._codec(), given, options), timeouts)
+        return _transport().stream(self._events(self._codec(), given, options), timeouts)
 
     async def aevents(self, given: Any = None, **options: Any) -> AsyncGenerator[Event, None]:
         """As `events`."""
         timeouts, _ = self._taken(options)
         flow = self._events(await self._acodec(), given, options)
-        async with contextlib.aclosing(shared().astream(flow, timeouts)) as events:
+        async with contextlib.aclosing(_transport().astream(flow, timeouts)) as events:
             async for event in events:
                 yield event
 
@@ -152,7 +162,7 @@ class Model:
         codec = self._codec()
         flows = [self._flow(codec, given, options) for given in inputs]
         with _Progress(progress) as told:
-            results = shared().run(_all(Together(flows, concurrency, told)), timeouts)
+            results = _transport().run(_all(Together(flows, concurrency, told)), timeouts)
         return [self._value(result) for result in results]
 
     async def amap(
@@ -168,7 +178,7 @@ class Model:
         codec = await self._acodec()
         flows = [self._flow(codec, given, options) for given in inputs]
         with _Progress(progress) as told:
-            results = await shared().arun(_all(Together(flows, concurrency, told)), timeouts)
+            results = await _transport().arun(_all(Together(flows, concurrency, told)), timeouts)
         return [self._value(result) for result in results]
 
     # Views.
@@ -245,7 +255,7 @@ class Model:
     ) -> Iterator[Event]:
         flow = self._events(self._codec(), given, options)
         with _Echo(echo) as terminal:
-            for event in shared().stream(flow, timeouts):
+            for event in _transport().stream(flow, timeouts):
                 yield terminal.show(event)
 
     def _collected(self, events: Sequence[Event], options: Mapping[str, Any]) -> Completion:
@@ -259,6 +269,13 @@ class Model:
     def _value(self, result: Any) -> Any:
         form = self._view.formatter
         return result.value if form is None else form(result.value)
+
+
+def _transport() -> Transport:
+    # At the first call, not before: the HTTP engine costs more to import than all the rest.
+    from modelplug.transport import shared
+
+    return shared()
 
 
 def _all(step: Together) -> Flow[list[Any]]:

@@ -178,9 +178,7 @@ class OnlineModule(Model):
         return f"<OnlineModule {self.source}:{self.model} ({self.type}) at {self.url}>"
 
 
-def _codec_at(
-    plugins: Plugins, source: str, address: Address, options: dict[str, Any]
-) -> AnyCodec:
+def _codec_at(plugins: Plugins, source: str, address: Address, options: dict[str, Any]) -> AnyCodec:
     provider = address.provider
     own_host = urlsplit(address.url).hostname == urlsplit(provider.base_url).hostname
     vendor = own_host or not provider.generic_elsewhere

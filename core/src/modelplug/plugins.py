@@ -159,7 +159,9 @@ class Plugins:
 
     # The typed face of the hooks: pluggy's own is Any.
 
-    def create_online(self, source: str, endpoint: Endpoint, type: ModelType) -> Codec[Any, Any] | None:
+    def create_online(
+        self, source: str, endpoint: Endpoint, type: ModelType
+    ) -> Codec[Any, Any] | None:
         """Ask provider *source* for a codec."""
         codec = self._ask("create_online", source, endpoint=endpoint, type=type)
         return cast("Codec[Any, Any] | None", codec)

@@ -63,7 +63,11 @@ def find_key(
     if isinstance(argument, Secret):
         return argument, "argument api_key"
     found = resolve(
-        "api_key", argument=argument, variable=variable_of(source, "api_key"), vendor=vendor, env=env
+        "api_key",
+        argument=argument,
+        variable=variable_of(source, "api_key"),
+        vendor=vendor,
+        env=env,
     )
     return (Secret(found.value.strip()), found.origin) if found else None
 

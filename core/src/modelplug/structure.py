@@ -1,19 +1,22 @@
-"""JSON to attrs classes, or an error that says where: `required field missing @ $.choices[0].message`."""
+"""JSON to attrs classes, or an error that says where: `... missing @ $.choices[0].message`."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from attrs import fields, has
-from cattrs import Converter, transform_error
-from cattrs.errors import ForbiddenExtraKeysError
-from cattrs.gen import make_dict_structure_fn, override
 
 from modelplug.errors import BadReply, ConfigError, did_you_mean
 
+if TYPE_CHECKING:
+    from cattrs import Converter
+
 T = TypeVar("T")
+
+# cattrs costs 50 ms to import, so every function here imports it by itself: a codec that is
+# only constructed never needs it.
 
 
 def _exactly(kind: type[T]) -> Any:
@@ -34,6 +37,8 @@ def _number(value: object, _: type[float]) -> float:
 
 
 def _converter(*, detailed: bool, strict: bool = False) -> Converter:
+    from cattrs import Converter
+
     converter = Converter(detailed_validation=detailed, forbid_extra_keys=strict)
     # cattrs' own hooks make the text "None" of a JSON null typed str, and 1 of "1".
     for kind in (str, int, bool):
@@ -54,6 +59,8 @@ def _detailed() -> Converter:
 
 @cache
 def _strict() -> Converter:
+    from cattrs.gen import make_dict_structure_fn, override
+
     converter = _converter(detailed=True, strict=True)
 
     def hyphens(cls: type[Any]) -> Any:
@@ -78,6 +85,8 @@ def structure(data: object, cls: type[T]) -> T:
 
 def _structure_with_paths(data: object, cls: type[T]) -> T:
     # The detailed converter costs twice as much, so it only runs to name the fault.
+    from cattrs import transform_error
+
     try:
         return _detailed().structure(data, cls)
     except Exception as exc:
@@ -91,6 +100,8 @@ def structure_config(data: object, cls: type[T], where: str) -> T:
 
     An unknown key is an error that names the near match. *where* begins the message.
     """
+    from cattrs import transform_error
+
     try:
         return _strict().structure(data, cls)
     except Exception as exc:
@@ -100,6 +111,8 @@ def structure_config(data: object, cls: type[T], where: str) -> T:
 
 
 def _config_fault(exc: BaseException, kind: type | None) -> str:
+    from cattrs.errors import ForbiddenExtraKeysError
+
     if isinstance(exc, ForbiddenExtraKeysError):
         known = [f.name.replace("_", "-") for f in fields(exc.cl)]
         told = [f"unknown key {key!r}{did_you_mean(key, known)}" for key in exc.extra_fields]

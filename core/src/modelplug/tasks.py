@@ -80,7 +80,9 @@ def chat_call(
     """One chat request of *given*."""
     for capability, wanted in (("tools", tools), ("image-input", files), ("stream", streamed)):
         if wanted and capability not in codec.endpoint.does:
-            msg = f"{codec.endpoint.provider} does not do {capability} with {codec.endpoint.model!r}"
+            msg = (
+                f"{codec.endpoint.provider} does not do {capability} with {codec.endpoint.model!r}"
+            )
             raise Unsupported(msg)
     return ChatCall(
         model=codec.endpoint.model,
@@ -97,14 +99,18 @@ def chat_call(
     )
 
 
-def chat_flow(codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]) -> Flow[Completion]:
+def chat_flow(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> Flow[Completion]:
     """One chat call, answered in one piece."""
     call = chat_call(codec, view, given, **options)
     completion: Completion = yield from codec.flow(call)
     return finished(completion, call, options.get("schema"))
 
 
-def chat_events(codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]) -> EventFlow:
+def chat_events(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> EventFlow:
     """One chat call, streamed. An error that cuts it short carries the text so far."""
     call = chat_call(codec, view, given, streamed=True, **options)
     said: list[str] = []
@@ -186,7 +192,9 @@ def guess_tokens(text: str) -> int:
     return -(-latin // 4) + len(text) - latin
 
 
-def embed_flow(codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]) -> Flow[Embeddings]:
+def embed_flow(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> Flow[Embeddings]:
     """One text or many; more than the endpoint takes at once go in several requests."""
     single = isinstance(given, str)
     texts = [given] if single else given
@@ -214,7 +222,9 @@ def _sum(usages: Iterable[Usage]) -> Usage:
     return Usage(input_tokens=sum(known), total_tokens=sum(known)) if known else Usage()
 
 
-def rerank_flow(codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]) -> Flow[Ranking]:
+def rerank_flow(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> Flow[Ranking]:
     """A query and its documents."""
     options = {**view.options, **options}
     documents, top_n = options.pop("documents", None), options.pop("top_n", None)

@@ -241,7 +241,9 @@ class TrainableModule(Model):
 
     # Life.
 
-    def deploy_method(self, engine: Reference | str, *, url: str | None = None, **options: Any) -> Self:
+    def deploy_method(
+        self, engine: Reference | str, *, url: str | None = None, **options: Any
+    ) -> Self:
         """Serve with *engine*, such as `deploy.vllm`; with `url`, attach to one that runs."""
         if not isinstance(engine, str | Reference):
             msg = f"deploy_method takes deploy.<engine>, not {engine!r}"

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self
 from attrs import field, frozen
 
 from modelplug.errors import ConfigError, did_you_mean
-
 from modelplug.retry import Retry
 
 __all__ = [

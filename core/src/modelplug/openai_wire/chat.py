@@ -16,6 +16,7 @@ from modelplug.structure import structure
 from modelplug.types import ChatCall, Completion
 from modelplug.wire import Decoder, Request, Response
 
+
 @frozen
 class _Function:
     name: str

@@ -78,9 +78,10 @@ class ChatDecoder:
             return
         delta = choice.get("delta")
         if delta:
-            if content := delta.get("content"):
+            content = delta.get("content")
+            if content:
                 events.append(Text(content if type(content) is str else text_of(content)))
-            if len(delta) > 1:
+            if not content or len(delta) > 1:
                 self._rest_of(delta, events)
         if reason := choice.get("finish_reason"):
             self._reason = reason
@@ -121,6 +122,9 @@ class ChatDecoder:
         return len(self._calls) - 1
 
     def _end(self, events: list[Event]) -> None:
+        if not self._head:
+            msg = f"the stream of {self._codec.endpoint.provider} ended without an answer"
+            raise BadReply(msg)
         for call in self._calls:
             text = "".join(call["arguments"])
             events.append(tool_call(call["id"], call["name"], text))

@@ -112,12 +112,16 @@ class OpenAIRerank(OpenAICodec[RerankCall, Ranking]):
         try:
             items = raw if isinstance(raw, list) else raw["results"]
             results = [(item["index"], _score(item)) for item in items]
-            usage, model = (None, None) if isinstance(raw, list) else (raw.get("usage"), raw.get("model"))
+            usage, model = (
+                (None, None) if isinstance(raw, list) else (raw.get("usage"), raw.get("model"))
+            )
         except (TypeError, KeyError) as exc:
             msg = f"the reply is no ranking: {exc} @ $.results"
             raise BadReply(msg) from exc
         if any(type(at) is not int or not 0 <= at < len(call.documents) for at, _ in results):
-            msg = f"a ranking names a document that is none of the {len(call.documents)} @ $.results"
+            msg = (
+                f"a ranking names a document that is none of the {len(call.documents)} @ $.results"
+            )
             raise BadReply(msg)
         results.sort(key=lambda result: result[1], reverse=True)
         return Ranking(

@@ -1,0 +1,118 @@
+"""
+Everything that is run on this workspace: `nox -s demo`, `nox -s tests`, and the rest.
+
+One environment serves demo, tests and types: installing is most of the time that a session
+takes. `nox -s NAME -- ARGS` hands ARGS to the tool.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PACKAGES = sorted(
+    (path.parent for path in ROOT.glob("*/*/pyproject.toml")), key=lambda path: path.name
+)
+CORE = ROOT / "core"
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_external_run = True
+nox.needs_version = ">=2024.10"
+
+TEST_TOOLS = [
+    "hypothesis>=6.150",
+    "openai>=2",
+    "pytest>=9",
+    "pytest-timeout>=2.4",
+]
+TYPE_TOOLS = ["mypy>=1.18", "types-PyYAML"]
+
+
+def install_workspace(session: nox.Session, *tools: str) -> None:
+    """Every package of the workspace, editable, and *tools*; at once, so that pip solves once."""
+    session.install(*(f"--editable={package}" for package in [CORE, *PACKAGES]), *tools)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Answer a question with real llama.cpp on weights that ship here."""
+    install_workspace(session)
+    session.run("python", "docs/demo.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All suites, in one process."""
+    install_workspace(session, *TEST_TOOLS)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, rules and format."""
+    session.install("ruff>=0.14")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict, over every package and the files that are only there to be checked."""
+    install_workspace(session, *TEST_TOOLS, *TYPE_TOOLS, "nox")
+    modules = [next((package / "src").iterdir()).name for package in [CORE, *PACKAGES]]
+    session.run("mypy", *(f"--package={module}" for module in modules))
+    session.run("mypy", "noxfile.py", "tools", "bench", "tests/typing")
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """The contract suites of every plugin."""
+    install_workspace(session, *TEST_TOOLS)
+    session.run("python", "-m", "pytest", "-k", "Contract or contract", *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every wheel, install them out of the tree's reach, and run the contract there."""
+    session.install("build", "hatchling")
+    wheelhouse = Path(session.create_tmp()).resolve() / "wheels"
+    shutil.rmtree(wheelhouse, ignore_errors=True)
+    for package in [CORE, *PACKAGES]:
+        session.run(
+            *("python", "-m", "build", "--wheel", "--no-isolation", "--outdir"),
+            *(str(wheelhouse), str(package)),
+            silent=True,
+        )
+    session.install(*TEST_TOOLS, *map(str, sorted(wheelhouse.glob("*.whl"))))
+    outside = wheelhouse.parent / "outside"
+    shutil.rmtree(outside, ignore_errors=True)
+    for package in [CORE, *PACKAGES]:
+        if (package / "tests").is_dir():
+            shutil.copytree(package / "tests", outside / package.name / "tests")
+    shutil.copy(ROOT / "pyproject.toml", outside)
+    with session.chdir(outside):
+        session.run("python", "-m", "pytest", "-k", "Contract or contract", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every block of the README and the docs."""
+    install_workspace(session, *TEST_TOOLS)
+    session.run("python", "-m", "pytest", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Cost beside the bare HTTP client and the openai package, in one run."""
+    install_workspace(session, "openai>=2")
+    for script in session.posargs or ["startup", "calls", "plugins500", "memory"]:
+        session.run("python", f"bench/{script}.py")
+
+
+@nox.session
+def known(session: nox.Session) -> None:
+    """Write core's table of which distribution provides which name."""
+    session.run("python", "tools/known.py")
