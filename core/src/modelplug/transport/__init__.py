@@ -13,14 +13,13 @@ import atexit
 import contextvars
 import os
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar, cast
 
 from modelplug.errors import CallError
 from modelplug.transport.exchange import AsyncExchange, Exchange
-from modelplug.transport.patience import Patience
+from modelplug.transport.patience import Group, Patience
 from modelplug.transport.pool import Async, Pool, Sync, async_connection, sync_connection
 from modelplug.types import Event, Timeouts
 from modelplug.wire import EventFlow, Flow, Request, Response, Together
@@ -42,7 +41,9 @@ class Transport:
 
     # Sync and async are the same lines, with `await`.
 
-    def run(self, flow: Flow[T], timeouts: Timeouts | None = None) -> T:
+    def run(
+        self, flow: Flow[T], timeouts: Timeouts | None = None, group: Group | None = None
+    ) -> T:
         """Run *flow* to its result, within *timeouts* rather than those of its requests."""
         patience: Patience | None = None
         try:
@@ -52,7 +53,7 @@ class Transport:
                     if isinstance(step, Together):
                         answer: Any = self._together(step, timeouts)
                     else:
-                        patience = patience or Patience(timeouts or step.timeouts)
+                        patience = patience or Patience(timeouts or step.timeouts, group)
                         answer = self._fetch(step, patience)
                 except CallError as error:
                     step = flow.throw(error)
@@ -82,13 +83,13 @@ class Transport:
 
     def _fetch(self, request: Request, patience: Patience) -> Response:
         if request.delay:
-            time.sleep(patience.before(request.delay))
+            patience.sleep(request.delay)
         with Exchange(self._pool, request, patience) as exchange:
             return exchange.response
 
     async def _afetch(self, request: Request, patience: Patience) -> Response:
         if request.delay:
-            await asyncio.sleep(patience.before(request.delay))
+            await asyncio.sleep(patience.allow(request.delay))
         async with AsyncExchange(await self._loop_pool(), request, patience) as exchange:
             return exchange.response
 
@@ -103,7 +104,7 @@ class Transport:
                 patience = patience or Patience(timeouts or step.timeouts)
                 try:
                     if step.delay:
-                        time.sleep(patience.before(step.delay))
+                        patience.sleep(step.delay)
                     with Exchange(self._pool, step, patience) as exchange:
                         step = _advance(flow.send, exchange.response)
                         while step is not None and not isinstance(step, Request):
@@ -127,7 +128,7 @@ class Transport:
                 patience = patience or Patience(timeouts or step.timeouts)
                 try:
                     if step.delay:
-                        await asyncio.sleep(patience.before(step.delay))
+                        await asyncio.sleep(patience.allow(step.delay))
                     async with AsyncExchange(await self._loop_pool(), step, patience) as exchange:
                         step = _advance(flow.send, exchange.response)
                         while step is not None and not isinstance(step, Request):
@@ -143,20 +144,22 @@ class Transport:
 
     def _together(self, step: Together, timeouts: Timeouts | None) -> list[Any]:
         workers = max(1, min(step.concurrency, len(step.flows)))
-        done = _Counter(step)
-        with ThreadPoolExecutor(workers, "modelplug") as executor:
+        done, group = _Counter(step), Group()
+        executor = ThreadPoolExecutor(workers, "modelplug")
+        try:
             futures: list[Future[Any]] = [
-                executor.submit(contextvars.copy_context().run, self.run, flow, timeouts)
+                executor.submit(contextvars.copy_context().run, self.run, flow, timeouts, group)
                 for flow in step.flows
             ]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    done.one()
-            except BaseException:
-                executor.shutdown(wait=False, cancel_futures=True)
-                raise
-        return [future.result() for future in futures]
+            for future in as_completed(futures):
+                future.result()
+                done.one()
+            return [future.result() for future in futures]
+        except BaseException:
+            group.give_up()  # the others end now, not at their time limits; Ctrl-C too
+            raise
+        finally:
+            executor.shutdown(cancel_futures=True)
 
     async def _atogether(self, step: Together, timeouts: Timeouts | None) -> list[Any]:
         places = asyncio.Semaphore(max(1, step.concurrency))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpcore
 
 from modelplug.errors import CallError
@@ -15,7 +17,7 @@ from modelplug.transport.messages import (
     prepare,
     too_large,
 )
-from modelplug.transport.patience import Patience
+from modelplug.transport.patience import Patience, nothing_to_cut
 from modelplug.transport.pool import Async, Pool, Sync
 from modelplug.wire import Request, Response
 
@@ -41,7 +43,8 @@ class Exchange:
         self.response: Response
 
     def __enter__(self) -> Exchange:
-        self._stack.places.acquire()
+        if not self._stack.places.acquire(timeout=self._patience.connect()):
+            raise self._patience.expired(connecting=True)
         self._connection, dead = self._stack.take()
         for connection in dead:
             connection.close()
@@ -103,6 +106,7 @@ class Exchange:
         self._end()
 
     def _end(self) -> None:
+        self._patience.cut = nothing_to_cut
         try:
             if self._reply is not None:
                 self._reply.close()
@@ -124,7 +128,10 @@ class AsyncExchange:
         self.response: Response
 
     async def __aenter__(self) -> AsyncExchange:
-        await self._stack.async_places.acquire()
+        if self._stack.async_places.locked():
+            await self._wait_for_a_place()
+        else:
+            await self._stack.async_places.acquire()
         self._connection, dead = self._stack.take()
         for connection in dead:
             await connection.aclose()
@@ -140,6 +147,13 @@ class AsyncExchange:
             await self._end()
             raise error
         return self
+
+    async def _wait_for_a_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience.connect()):
+                await self._stack.async_places.acquire()
+        except TimeoutError:
+            raise self._patience.expired(connecting=True) from None
 
     async def _begin(self) -> None:
         request, patience = self._request, self._patience

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Iterable
@@ -47,7 +48,14 @@ class SyncStream(httpcore.NetworkStream):
             # A server may refuse before it has read all; its answer is worth more than this.
             with contextlib.suppress(httpcore.WriteError):
                 self._send(timeout)
+        if isinstance(timeout, Patience):
+            timeout.cut = self._cut
         return self._inner.read(max_bytes, _seconds(timeout))
+
+    def _cut(self) -> None:
+        # From another thread: a shutdown wakes a blocked read, a close does not.
+        with contextlib.suppress(OSError):
+            self._inner.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def write(self, buffer: bytes, timeout: Timeout = None) -> None:
         """All of *buffer*, at the latest with the next read."""

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 
-from modelplug.errors import TimedOut
+from modelplug.errors import TimedOut, TransportFailed
 from modelplug.types import Timeouts
+
+
+class Group:
+    """Calls in several threads that are given up together, as when one of a map fails."""
+
+    def __init__(self) -> None:
+        self.given_up = threading.Event()
+        self.calls: list[Patience] = []
+
+    def give_up(self) -> None:
+        """End every wait of every call at once."""
+        self.given_up.set()
+        for call in list(self.calls):
+            call.cut()
 
 
 class Patience:
@@ -17,10 +33,14 @@ class Patience:
     could not tell the first byte from a pause, nor keep the total.
     """
 
-    __slots__ = ("_begun", "_deadline", "_first", "_timeouts")
+    __slots__ = ("_begun", "_deadline", "_first", "_group", "_timeouts", "cut")
 
-    def __init__(self, timeouts: Timeouts) -> None:
+    def __init__(self, timeouts: Timeouts, group: Group | None = None) -> None:
         self._timeouts = timeouts
+        self._group = group
+        self.cut: Callable[[], object] = nothing_to_cut
+        if group is not None:
+            group.calls.append(self)
         now = time.monotonic()
         self._deadline = None if timeouts.total is None else now + timeouts.total
         self._first: float | None = None
@@ -28,6 +48,7 @@ class Patience:
 
     def sent(self) -> None:
         """A request goes out: the first byte is waited for from now on."""
+        self._check()
         first = self._timeouts.first_byte
         self._first = None if first is None else time.monotonic() + first
         self._begun = False
@@ -51,17 +72,29 @@ class Patience:
         first = None if self._first is None else self._first - time.monotonic()
         return self._least(first)
 
-    def before(self, delay: float) -> float:
+    def allow(self, delay: float) -> float:
         """*delay*, or TimedOut at once if the total would pass before it is over."""
         if self._deadline is not None and time.monotonic() + delay >= self._deadline:
-            raise self.expired()
+            raise self._total()
         return delay
+
+    def sleep(self, delay: float) -> None:
+        """Wait *delay* seconds, which giving up ends."""
+        if self._group is None:
+            time.sleep(self.allow(delay))
+        else:
+            self._group.given_up.wait(self.allow(delay))
+
+    def _check(self) -> None:
+        if self._group is not None and self._group.given_up.is_set():
+            msg = "the call was given up because another one of its group failed"
+            raise TransportFailed(msg, retryable=False)
 
     def expired(self, *, connecting: bool = False) -> TimedOut:
         """The error for a wait that ran out, naming the limit that it was."""
         limits = self._timeouts
         if self._deadline is not None and time.monotonic() >= self._deadline - 0.001:
-            return TimedOut(f"no end after {limits.total} s in all (total)", limit="total")
+            return self._total()
         if connecting:
             msg = f"no connection within {limits.connect} s (connect)"
             return TimedOut(msg, limit="connect")
@@ -70,8 +103,15 @@ class Patience:
         msg = f"no answer within {limits.first_byte} s (first_byte)"
         return TimedOut(msg, limit="first_byte")
 
+    def _total(self) -> TimedOut:
+        return TimedOut(f"no end after {self._timeouts.total} s in all (total)", limit="total")
+
     def _least(self, seconds: float | None) -> float | None:
         if self._deadline is None:
             return seconds
         left = self._deadline - time.monotonic()
         return left if seconds is None else min(seconds, left)
+
+
+def nothing_to_cut() -> None:
+    """Outside a read there is no connection to cut."""
