@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from modelplug.choose import AutoModel, Choice, explain
     from modelplug.formatters import Formatter
     from modelplug.hookspecs import hookimpl
+    from modelplug.media import Media
     from modelplug.models import Model
     from modelplug.online import OnlineModule
     from modelplug.trainable import TrainableModule, deploy, finetune, formatter
-    from modelplug.types import Media, ModelType, Secret, Timeouts
+    from modelplug.types import ModelType, Secret, Timeouts
 
 _HOMES = {
     "AutoModel": "choose",
     "Choice": "choose",
     "Formatter": "formatters",
-    "Media": "types",
+    "Media": "media",
     "Model": "models",
     "ModelType": "types",
     "OnlineModule": "online",

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from modelplug.errors import ConfigError, did_you_mean
-from modelplug.types import Media, as_media
+from modelplug.media import Media, as_media
 
 History = Sequence[Sequence[str]]
 """Past turns as [question, answer] pairs, the oldest first."""

@@ -10,7 +10,7 @@ httpx's `Auth.auth_flow`, made general.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -20,14 +20,11 @@ from modelplug.structure import parse_json, structure
 from modelplug.types import Endpoint, Event, Secret, Timeouts
 
 if TYPE_CHECKING:
-    from modelplug.types import Media
+    from modelplug.media import Media
 
 T = TypeVar("T")
 C = TypeVar("C")
 R = TypeVar("R")
-
-LARGEST_EVENT = 64 * 1024 * 1024
-"""Bytes of one server-sent event beyond which the stream is refused; images come as base64."""
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ds-request-id", "x-tt-logid")
 
@@ -107,85 +104,6 @@ EventFlow = Generator["Request | Sequence[Event]", "Response | bytes | None", No
 A flow that streams. It yields a Request (and is sent the head of the reply), then lists of
 events (and is sent the next bytes of the body, None at its end).
 """
-
-
-class ServerSentEvent(NamedTuple):
-    """One event of a `text/event-stream`; `name` is "" unless an `event:` line gave one."""
-
-    data: bytes
-    name: str
-
-
-class SSEDecoder:
-    """
-    Bytes, cut anywhere, to server-sent events (the WHATWG HTML standard, section 9.2).
-
-    Works on bytes, so a UTF-8 character cut in two is whole again before anything decodes
-    it. LF, CRLF and lone CR end a line; a byte order mark, comments and empty events are
-    skipped; several `data` lines are joined by LF. Beyond the standard: a line named
-    `error` is an event of that name (older llama.cpp servers send errors so).
-    """
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._data: list[bytes] = []
-        self._name = ""
-        self._size = 0
-        self._started = False
-
-    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """The events that *chunk* completes."""
-        data = self._rest + chunk if self._rest else chunk
-        if not self._started:
-            if len(data) < 3 and b"\xef\xbb\xbf".startswith(data):
-                self._rest = data
-                return []
-            data = data.removeprefix(b"\xef\xbb\xbf")
-            self._started = True
-        if b"\r" in data:
-            held = data.endswith(b"\r")  # may be half of a CRLF
-            body = data[:-1] if held else data
-            data = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + (b"\r" if held else b"")
-        lines = data.split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) + self._size > LARGEST_EVENT:
-            msg = f"a stream event is larger than {LARGEST_EVENT} bytes"
-            raise BadReply(msg)
-        events: list[ServerSentEvent] = []
-        for line in lines:
-            if line.startswith(b"data:"):
-                piece = line[6:] if line[5:6] == b" " else line[5:]
-                self._data.append(piece)
-                self._size += len(piece)
-            elif not line:
-                self._dispatch(events)
-            else:
-                self._other(line)
-        return events
-
-    def finish(self) -> list[ServerSentEvent]:
-        """The event that the end of the stream completes; servers forget the last blank line."""
-        events = self.feed(b"\n\n") if self._rest or self._data else []
-        self._rest = b""
-        return events
-
-    def _dispatch(self, events: list[ServerSentEvent]) -> None:
-        if self._data:
-            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-            events.append(ServerSentEvent(data, self._name))
-            self._data = []
-            self._size = 0
-        self._name = ""
-
-    def _other(self, line: bytes) -> None:
-        name, _, value = line.partition(b":")
-        if name == b"event":
-            self._name = value.strip().decode("utf-8", "replace")
-        elif name == b"data":  # a data line without a colon is an empty one
-            self._data.append(b"")
-        elif name == b"error":
-            self._name = "error"
-            self._data.append(value.strip())
 
 
 class Decoder(Protocol):

@@ -10,9 +10,10 @@ import orjson
 from modelplug.errors import BadReply, CallError, TransportFailed
 from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.openai_wire.message import finish_reason, reasoning_of, text_of, tool_call
+from modelplug.sse import SSEDecoder
 from modelplug.structure import parse_json
 from modelplug.types import Event, Finish, Reasoning, Text, ToolCallDelta
-from modelplug.wire import Response, SSEDecoder
+from modelplug.wire import Response
 
 
 class ChatDecoder:
