@@ -62,7 +62,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Mypy, strict, over every package and the files that are only there to be checked."""
     install_workspace(session, *TEST_TOOLS, *TYPE_TOOLS, "nox")
-    modules = [next((package / "src").iterdir()).name for package in [CORE, *PACKAGES]]
+    modules = sorted(path.parent.name for path in ROOT.glob("*/**/src/*/py.typed"))
     session.run("mypy", *(f"--package={module}" for module in modules))
     session.run("mypy", "noxfile.py", "tools", "bench", "tests/typing")
 

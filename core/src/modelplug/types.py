@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from attrs import field, frozen
 
@@ -166,7 +166,7 @@ class Endpoint:
 class ToolCall:
     """A complete call that the model asks for. `arguments` is {} where the text is not JSON."""
 
-    kind: ClassVar[str] = "tool_call"
+    kind: ClassVar[Literal["tool_call"]] = "tool_call"
     id: str
     name: str
     arguments: Mapping[str, Any]
@@ -177,7 +177,7 @@ class ToolCall:
 class ToolCallDelta:
     """A piece of a tool call as it streams; pieces with one `index` belong together."""
 
-    kind: ClassVar[str] = "tool_call_delta"
+    kind: ClassVar[Literal["tool_call_delta"]] = "tool_call_delta"
     index: int
     id: str
     name: str
@@ -188,7 +188,7 @@ class ToolCallDelta:
 class Text:
     """A piece of the answer."""
 
-    kind: ClassVar[str] = "text"
+    kind: ClassVar[Literal["text"]] = "text"
     text: str
 
 
@@ -196,7 +196,7 @@ class Text:
 class Reasoning:
     """A piece of what the model says to itself before the answer."""
 
-    kind: ClassVar[str] = "reasoning"
+    kind: ClassVar[Literal["reasoning"]] = "reasoning"
     text: str
 
 
@@ -207,7 +207,7 @@ class Usage:
     every other figure is the server's own, and None where it gave none.
     """
 
-    kind: ClassVar[str] = "usage"
+    kind: ClassVar[Literal["usage"]] = "usage"
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
@@ -224,7 +224,7 @@ class Finish:
     `reason` is stop, length, tool_calls or content_filter, or the provider's own word.
     """
 
-    kind: ClassVar[str] = "finish"
+    kind: ClassVar[Literal["finish"]] = "finish"
     reason: str
     model: str = ""
     id: str = ""

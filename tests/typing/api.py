@@ -1,0 +1,29 @@
+"""Calls as users write them. Never run: mypy checks that the public face has these types."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import modelplug as mp
+
+
+def doors() -> None:
+    online = mp.OnlineModule("m", source="openai", api_key="k", temperature=0.5)
+    local = mp.TrainableModule("tiny", trust_remote_code=False).start()
+    assert_type(mp.AutoModel("tiny"), mp.OnlineModule | mp.TrainableModule)
+    assert_type(mp.explain("tiny"), mp.Choice)
+    assert_type(online.share(prompt="p", stream={"color": "blue"}), mp.OnlineModule)
+    assert_type(local.prompt({"system": "s", "user": "{a}"}), mp.TrainableModule)
+    assert_type(local | str.upper, mp.TrainableModule)
+    assert_type(online.type, mp.ModelType)
+    assert_type(online.api_key, mp.Secret | None)
+
+
+async def streams(model: mp.Model) -> None:
+    for text in model.stream("hi"):
+        assert_type(text, str)
+    async for piece in model.astream("hi"):
+        assert_type(piece, str)
+    for event in model.events("hi"):
+        if event.kind == "finish":
+            assert_type(event.reason, str)
