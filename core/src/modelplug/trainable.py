@@ -91,6 +91,7 @@ class _Local:
         self.engine_name: str | None = None
         self.engine_options: dict[str, Any] = {}
         self.attached: str | None = None
+        self.attached_key: Secret | None = None
         self.weights: Weights | None = None
         self.engine: Engine | None = None
         self.codec: AnyCodec | None = None
@@ -194,7 +195,7 @@ class _Local:
             provider=name,
             model=engine.model if engine else self.base_model or "default",
             url=(engine.url if engine else self.attached or "").rstrip("/"),
-            api_key=engine.token if engine else None,
+            api_key=engine.token if engine else self.attached_key,
             does=frozenset(traits.does if traits else ("stream", "tools")),
             options=frozenset(traits.call_options if traits else ()),
         )
@@ -242,9 +243,18 @@ class TrainableModule(Model):
     # Life.
 
     def deploy_method(
-        self, engine: Reference | str, *, url: str | None = None, **options: Any
+        self,
+        engine: Reference | str,
+        *,
+        url: str | None = None,
+        api_key: str | Secret | None = None,
+        **options: Any,
     ) -> Self:
-        """Serve with *engine*, such as `deploy.vllm`; with `url`, attach to one that runs."""
+        """
+        Serve with *engine*, such as `deploy.vllm`, and its *options*.
+
+        With `url`, attach to one that runs already, with `api_key` if it asks for one.
+        """
         if not isinstance(engine, str | Reference):
             msg = f"deploy_method takes deploy.<engine>, not {engine!r}"
             raise ConfigError(msg)
@@ -254,7 +264,11 @@ class TrainableModule(Model):
         if local.engine is not None:
             msg = f"{local.base_model!r} is already served; stop() it first"
             raise ConfigError(msg)
+        if url is None and api_key is not None:
+            msg = "api_key= is for attaching with url=; an engine started here makes its own"
+            raise ConfigError(msg)
         local.engine_name, local.engine_options, local.attached = name, options, url
+        local.attached_key = Secret(api_key) if isinstance(api_key, str) else api_key
         return self
 
     def start(self) -> Self:

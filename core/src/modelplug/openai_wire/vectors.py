@@ -118,6 +118,9 @@ class OpenAIRerank(OpenAICodec[RerankCall, Ranking]):
         except (TypeError, KeyError) as exc:
             msg = f"the reply is no ranking: {exc} @ $.results"
             raise BadReply(msg) from exc
+        if not results:
+            msg = f"{len(call.documents)} documents were sent and none was ranked @ $.results"
+            raise BadReply(msg)
         if any(type(at) is not int or not 0 <= at < len(call.documents) for at, _ in results):
             msg = (
                 f"a ranking names a document that is none of the {len(call.documents)} @ $.results"
