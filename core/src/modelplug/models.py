@@ -118,7 +118,7 @@ class Model:
             return self._collected(events, options)
         return await _transport().arun(self._flow(codec, given, options), timeouts)
 
-    def events(self, given: Any = None, **options: Any) -> Iterator[Event]:
+    def events(self, given: Any = None, **options: Any) -> Generator[Event, None, None]:
         """Typed events as they arrive; the last is the one Finish."""
         timeouts, _ = self._taken(options)
         return _transport().stream(self._events(self._codec(), given, options), timeouts)
@@ -131,11 +131,12 @@ class Model:
             async for event in events:
                 yield event
 
-    def stream(self, given: Any = None, **options: Any) -> Iterator[str]:
+    def stream(self, given: Any = None, **options: Any) -> Generator[str, None, None]:
         """Pieces of the answer as they arrive."""
-        for event in self.events(given, **options):
-            if type(event) is Text:
-                yield event.text
+        with contextlib.closing(self.events(given, **options)) as events:
+            for event in events:
+                if type(event) is Text:
+                    yield event.text
 
     async def astream(self, given: Any = None, **options: Any) -> AsyncGenerator[str, None]:
         """As `stream`."""

@@ -128,7 +128,7 @@ class Plugins:
         entry = self.find(group, name)
         try:
             return EntryPoint(entry.name, entry.value, PREFIX + group).load()
-        except Exception as exc:  # noqa: BLE001 - a stranger's module may raise anything
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - a stranger's module may do anything
             msg = f"{entry.origin} could not be loaded for {name!r}: {type(exc).__name__}: {exc}"
             raise PluginBroken(msg) from exc
 
@@ -248,6 +248,7 @@ _NOUNS = {
     "resolve_type": "resolver",
     "weights": "model",
     "runtime": "runtime",
+    "commands": "command",
 }
 
 _installed: Plugins | None = None

@@ -212,16 +212,21 @@ class Codec(Generic[C, R]):
         while True:
             attempt += 1
             given = False
+            response: object = None
             try:
                 response = yield request
                 if not isinstance(response, Response) or not response.streaming:
                     raise self._no_stream(response)
                 decoder = self.decoder(call)
                 chunk: Response | bytes | None = b""
-                while chunk is not None and not decoder.finished:
+                while True:
+                    last = chunk is None
                     events: list[Event] = []
                     try:
-                        decoder.feed(chunk, events)  # type: ignore[arg-type]  # bytes after the head
+                        if last:
+                            decoder.finish(events)
+                        else:
+                            decoder.feed(chunk, events)  # type: ignore[arg-type]  # after the head
                     except CallError:
                         if events:
                             given = True
@@ -229,12 +234,13 @@ class Codec(Generic[C, R]):
                         raise
                     given = given or bool(events)
                     chunk = yield events
-                events = []
-                decoder.finish(events)
-                yield events
-                return
+                    if last or decoder.finished:
+                        return
             except CallError as error:
+                if isinstance(response, Response):
+                    error.request_id = error.request_id or response.request_id
                 if given:
+                    error.provider = error.provider or self.endpoint.provider
                     raise
                 request = self._again(request, attempt, error)
 

@@ -10,6 +10,7 @@ import orjson
 from modelplug.errors import (
     AuthRefused,
     BadReply,
+    ConfigError,
     ContextTooLong,
     Filtered,
     NotFound,
@@ -60,11 +61,16 @@ class OpenAICodec(Codec[C, R]):
     def post(self, payload: Mapping[str, Any]) -> Request:
         """POST *payload* to this codec's path; a URL that already ends with it is kept."""
         url = self.endpoint.url.rstrip("/")
+        try:
+            body = orjson.dumps(payload)
+        except orjson.JSONEncodeError as exc:
+            msg = f"the request cannot be written as JSON: {exc}"
+            raise ConfigError(msg) from exc
         return Request(
             "POST",
             url if url.endswith(self.path) else url + self.path,
             headers={"content-type": "application/json"},
-            body=orjson.dumps(payload),
+            body=body,
             auth=self.endpoint.api_key,
             timeouts=self.endpoint.timeouts,
         )
@@ -73,7 +79,8 @@ class OpenAICodec(Codec[C, R]):
         """Gateways answer 200 with an error for a body, also when a stream was asked for."""
         if response.streaming or not response.ok:
             return not response.ok
-        return response.body[:64].lstrip().startswith((b'{"error"', b'{ "error"'))
+        head = response.body.lstrip()[:64].translate(None, b" \t\r\n")
+        return head.startswith(b'{"error":') and not head.startswith(b'{"error":null')
 
     def error_details(self, response: Response) -> tuple[str, str | None, str | None]:
         """

@@ -57,7 +57,8 @@ class ChatDecoder:
         try:
             self._chunk(orjson.loads(data), data, events)
         except orjson.JSONDecodeError:
-            parse_json(data)  # raises BadReply and shows the text
+            if data.strip():  # some gateways keep the connection alive with empty events
+                parse_json(data)  # raises BadReply and shows the text
         except (AttributeError, TypeError, KeyError, IndexError) as exc:
             shown = data[:200].decode("utf-8", "replace")
             msg = f"a chunk of the stream cannot be read: {shown!r}"
@@ -69,22 +70,29 @@ class ChatDecoder:
             self._usage = usage
         choices = chunk.get("choices")
         if not choices:  # usage, keep-alives, Azure's prompt filter
-            if "error" in chunk:
+            if chunk.get("error"):
                 raise self._error(data)
             return
         choice = choices[0]
         if not self._head:
             self._head = chunk
+            if "delta" not in choice:  # MiniMax repeats the whole answer so, others send it once
+                choice = {**choice, "delta": choice.get("message")}
         if choice.get("index"):  # n > 1 interleaves; the first choice is the answer
             return
         delta = choice.get("delta")
         if delta:
             content = delta.get("content")
-            if content:
-                events.append(Text(content if type(content) is str else text_of(content)))
+            if type(content) is str:
+                if content:
+                    events.append(Text(content))
+            elif content and (text := text_of(content)):
+                events.append(Text(text))
             if not content or len(delta) > 1:
                 self._rest_of(delta, events)
         if reason := choice.get("finish_reason"):
+            if chunk.get("error"):  # OpenRouter puts an empty delta beside it
+                raise self._error(data)
             self._reason = reason
             self._usage = self._usage or choice.get("usage")  # Kimi puts it here
 
@@ -99,7 +107,7 @@ class ChatDecoder:
     def _tool_piece(self, piece: dict[str, Any]) -> ToolCallDelta:
         function = piece.get("function") or {}
         id, name, arguments = piece.get("id"), function.get("name"), function.get("arguments")
-        if isinstance(arguments, dict):
+        if arguments is not None and not isinstance(arguments, str):
             arguments = orjson.dumps(arguments).decode()
         at = self._place(piece.get("index"), id, name)
         call = self._calls[at]
@@ -115,7 +123,9 @@ class ChatDecoder:
             known = self._calls[at]
             if id and known["id"] == id:
                 return at
-            if index is not None and known["index"] == index and not (id and known["id"]):
+            if index is not None and known["index"] == index and not (
+                id and name and known["id"]
+            ):
                 return at
         if index is None and not id and not name and self._calls:
             return len(self._calls) - 1

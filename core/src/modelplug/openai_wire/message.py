@@ -37,10 +37,9 @@ def reasoning_of(content: object, other: object) -> str:
 
 def finish_reason(reason: object, calls: bool) -> str:
     # A forced function may end as "stop" (OpenAI), so the presence of calls decides.
-    if calls and reason in ("stop", "", None, "function_call", "eos"):
-        return "tool_calls"
     word = reason if isinstance(reason, str) and reason else "stop"
-    return _FINISH.get(word, word)
+    word = _FINISH.get(word, word)
+    return "tool_calls" if calls and word == "stop" else word
 
 
 def tool_call(id: str, name: str, arguments: object) -> ToolCall:

@@ -21,7 +21,7 @@ from modelplug.errors import CallError
 from modelplug.transport.exchange import AsyncExchange, Exchange
 from modelplug.transport.patience import Group, Patience
 from modelplug.transport.pool import Async, Pool, Sync, async_connection, sync_connection
-from modelplug.types import Event, Timeouts
+from modelplug.types import Event, Finish, Timeouts
 from modelplug.wire import EventFlow, Flow, Request, Response, Together
 
 __all__ = ["Transport", "shared"]
@@ -109,7 +109,8 @@ class Transport:
                         step = _advance(flow.send, exchange.response)
                         while step is not None and not isinstance(step, Request):
                             yield from step
-                            step = _advance(flow.send, exchange.read())
+                            rest = None if _ended(step) else exchange.read()
+                            step = _advance(flow.send, rest)
                         if step is None:
                             exchange.drain()
                 except CallError as error:
@@ -134,7 +135,8 @@ class Transport:
                         while step is not None and not isinstance(step, Request):
                             for event in step:
                                 yield event
-                            step = _advance(flow.send, await exchange.read())
+                            rest = None if _ended(step) else await exchange.read()
+                            step = _advance(flow.send, rest)
                         if step is None:
                             await exchange.drain()
                 except CallError as error:
@@ -234,6 +236,11 @@ def _advance(send: Callable[[A], Step], answer: A) -> Step | None:
         return send(answer)
     except StopIteration:
         return None
+
+
+def _ended(step: Sequence[Event]) -> bool:
+    """Whether the last event of the stream is there; what follows in the body is not waited for."""
+    return bool(step) and type(step[-1]) is Finish
 
 
 class _Counter:
