@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from modelplug.errors import BadManifest, ConfigError, did_you_mean
 from modelplug.structure import structure_config
@@ -22,6 +22,26 @@ CONTRACT = 1
 
 
 @frozen
+class Rule:
+    """
+    `[[create_online.<source>.rules]]`: what differs for the models that `match` a pattern.
+
+    `does` adds capabilities and `lacks` takes some away; `limits` and `quirks` hold the
+    fields that differ.
+    """
+
+    match: str
+    does: list[str] = field(factory=list)
+    lacks: list[str] = field(factory=list)
+    limits: dict[str, Any] = field(factory=dict)
+    quirks: dict[str, Any] = field(factory=dict)
+
+
+def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.replace("-", "_"): value for name, value in table.items()}
+
+
+@frozen
 class Provider:
     """
     `[create_online.<source>]`: an online provider.
@@ -31,6 +51,7 @@ class Provider:
     tools, json-schema, json-object, image-input, reasoning, embed-base64. `options` are call
     options beyond the wire's own. With `generic_elsewhere`, a `url` on another host than
     `base_url`'s is taken for a server that is merely compatible: no quirk is applied there.
+    `regions` are other base URLs, by the name that `region=` takes.
     """
 
     title: str
@@ -45,6 +66,18 @@ class Provider:
     limits: Limits = Limits()
     quirks: Quirks = Quirks()
     generic_elsewhere: bool = False
+    regions: dict[str, str] = field(factory=dict)
+    rules: list[Rule] = field(factory=list)
+
+    def for_model(self, model: str) -> tuple[frozenset[str], Limits, Quirks]:
+        """What *model* does, its limits and quirks: the provider's, then each rule's on top."""
+        does, limits, quirks = frozenset(self.does), self.limits, self.quirks
+        for rule in self.rules:
+            if fnmatchcase(model.lower(), rule.match):
+                does = (does | frozenset(rule.does)) - frozenset(rule.lacks)
+                limits = evolve(limits, **_fields(rule.limits))
+                quirks = evolve(quirks, **_fields(rule.quirks))
+        return does, limits, quirks
 
     def type_of(self, model: str) -> ModelType | None:
         """The type of the first pattern that *model* matches."""

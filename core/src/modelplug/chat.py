@@ -10,12 +10,10 @@ from typing import Any
 from attrs import frozen
 
 from modelplug.errors import ConfigError, did_you_mean
-from modelplug.media import Media, as_media
+from modelplug.media import File, Media, as_file
 
 History = Sequence[Sequence[str]]
 """Past turns as [question, answer] pairs, the oldest first."""
-
-File = str | bytes | Path | Media
 
 _SLOT = re.compile(r"\{\{|\}\}|\{([^\W\d]\w*)\}")
 
@@ -137,11 +135,13 @@ def _with_files(message: Mapping[str, Any], files: Sequence[File]) -> Mapping[st
 
 
 def _part(file: File) -> Mapping[str, Any]:
-    media = as_media(file)
-    url = media if isinstance(media, str) else media.data_uri()
-    if isinstance(media, Media) and not media.mime.startswith("image/"):
+    media = as_file(file)
+    if not isinstance(media, Media):
+        return {"type": "image_url", "image_url": {"url": media.url}}
+    if not media.mime.startswith("image/"):
         msg = f"a chat model takes images, and {_name(file)} is {media.mime}"
         raise ConfigError(msg)
+    url = media.data_uri()
     return {"type": "image_url", "image_url": {"url": url}}
 
 

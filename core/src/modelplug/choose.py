@@ -18,7 +18,7 @@ from modelplug.errors import (
 )
 from modelplug.online import Address, OnlineModule, locate, missing_key
 from modelplug.plugins import Plugins, installed
-from modelplug.settings import find_key
+from modelplug.settings import find_keys
 from modelplug.trainable import TrainableModule
 from modelplug.types import ModelType
 
@@ -208,16 +208,16 @@ def _with_keys(
         except ModelplugError as error:  # broken: an error for its own name only
             candidates.append(Candidate(name, "no", str(error)))
             continue
-        key = find_key(name, provider.key_env, env)
+        keys, key_origin = find_keys(name, provider.key_env, env)
         claims = provider.type_of(model) is not None
-        if key is None:
+        if not keys:
             why = "claims the model and has no key" if claims else "no key"
             candidates.append(Candidate(name, "no", why))
             continue
         ready.append(name)
         if claims:
             claiming.append(name)
-        why = f"{key[1]} is set" + (" and a pattern claims the model" if claims else "")
+        why = f"{key_origin} is set" + (" and a pattern claims the model" if claims else "")
         candidates.append(Candidate(name, "possible", why))
     return candidates, ready, claiming
 
@@ -247,14 +247,14 @@ def _online(
     settings = (
         ("plugin", origin, "installed"),
         ("model", address.model, "argument model" if model else "default"),
-        ("url", address.url, address.url_origin),
-        ("api_key", "***" if address.key else "not set", _key_note(source, address)),
+        ("url", ", ".join(address.urls), address.url_origin),
+        ("api_key", "***" if address.keys else "not set", _key_note(source, address)),
     )
     return Choice("online", address.model, address.type, source, tuple(candidates), settings)
 
 
 def _key_note(source: str, address: Address) -> str:
-    return address.key_origin if address.key else str(missing_key(source, address.provider))
+    return address.key_origin if address.keys else str(missing_key(source, address.provider))
 
 
 def _local(

@@ -29,6 +29,7 @@ Every error that modelplug raises.
             ├── QuotaExhausted   402, and 429 that waiting does not mend
             ├── RateLimited      429
             │   └── ConcurrencyLimited
+            ├── TaskFailed       a job was taken on and failed
             └── ProviderFailed   5xx
                 └── Overloaded   503, 529
 
@@ -116,7 +117,8 @@ class CallError(ModelplugError):
     A request failed.
 
     `status` is the HTTP status and `code` the provider's own code, where there are any;
-    `retry_after` is in seconds; `partial` is the text that had arrived when a stream broke.
+    `retry_after` is in seconds; `partial` is the text that had arrived when a stream broke;
+    `task` is the id of a job that may still run at the provider: pass `resume=` to wait for it.
     """
 
     retryable = False
@@ -141,6 +143,7 @@ class CallError(ModelplugError):
         self.provider = provider
         self.request_id = request_id
         self.partial = ""
+        self.task = ""
 
 
 class TransportFailed(CallError):
@@ -201,6 +204,10 @@ class RateLimited(Refused):
 
 class ConcurrencyLimited(RateLimited):
     """Too many requests at once."""
+
+
+class TaskFailed(Refused):
+    """A job was taken on and failed at the provider; `task` is its id."""
 
 
 class ProviderFailed(Refused):

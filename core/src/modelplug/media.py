@@ -18,6 +18,12 @@ class Media:
 
     data: bytes = field(repr=lambda data: f"<{len(data)} bytes>")
     mime: str = "application/octet-stream"
+    name: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """`name`, or one with the suffix of `mime`: servers read the format off it."""
+        return self.name or f"file{mimetypes.guess_extension(self.mime) or '.bin'}"
 
     def save(self, path: str | Path) -> Path:
         """Write to *path*; a path without a suffix gets the one of `mime`. Answers the path."""
@@ -27,26 +33,57 @@ class Media:
         target.write_bytes(self.data)
         return target
 
+    def base64(self) -> str:
+        """The bytes as base64 text."""
+        return base64.b64encode(self.data).decode("ascii")
+
     def data_uri(self) -> str:
         """`data:<mime>;base64,...`, as vision models take images."""
-        return f"data:{self.mime};base64,{base64.b64encode(self.data).decode('ascii')}"
+        return f"data:{self.mime};base64,{self.base64()}"
 
 
-def as_media(item: Media | str | bytes | Path) -> Media | str:
-    """A file as users give one: bytes and paths become Media, a URL or data URI stays text."""
-    if isinstance(item, Media):
+@frozen
+class Remote:
+    """A file at a URL, for providers that fetch it themselves."""
+
+    url: str
+
+
+File = str | bytes | Path | Media | Remote
+"""A file as users give one: a path, bytes, a URL or a data URI."""
+
+
+def as_file(item: File) -> Media | Remote:
+    """*item* as bytes with their type, or as the URL that it is; ConfigError if unreadable."""
+    if isinstance(item, Media | Remote):
         return item
     if isinstance(item, bytes):
         return Media(item, sniff(item))
-    if isinstance(item, str) and item.startswith(("http://", "https://", "data:")):
-        return item
+    if isinstance(item, str) and item.startswith(("http://", "https://")):
+        return Remote(item)
+    if isinstance(item, str) and item.startswith("data:"):
+        return from_data_uri(item)
     path = Path(item).expanduser()
     try:
         data = path.read_bytes()
     except OSError as exc:
         msg = f"the file {str(item)!r} cannot be read: {exc.strerror}; give a path, bytes or URL"
         raise ConfigError(msg) from exc
-    return Media(data, mimetypes.guess_type(path.name)[0] or sniff(data))
+    return Media(data, mimetypes.guess_type(path.name)[0] or sniff(data), path.name)
+
+
+def from_data_uri(uri: str) -> Media:
+    """The bytes inside `data:<mime>;base64,...`."""
+    head, comma, body = uri.removeprefix("data:").partition(",")
+    if not comma or not head.endswith(";base64"):
+        msg = f"the data URI {uri[:40]!r}... is not data:<type>;base64,<bytes>"
+        raise ConfigError(msg)
+    try:
+        data = base64.b64decode(body, validate=True)
+    except ValueError as exc:
+        msg = f"the data URI {uri[:40]!r}... is not base64: {exc}"
+        raise ConfigError(msg) from exc
+    return Media(data, head.removesuffix(";base64") or sniff(data))
 
 
 _MAGIC: Iterable[tuple[bytes, str]] = (

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from modelplug.catalog import Provider
-from modelplug.errors import ConfigError, MissingKey, Unsupported
+from modelplug.errors import ConfigError, MissingKey, Unsupported, did_you_mean
 from modelplug.models import Model, _checked_stream
 from modelplug.plugins import Plugins, installed
 from modelplug.retry import Retry
-from modelplug.settings import find_key, key_variables, resolve, variable_of
+from modelplug.settings import Keys, find_keys, key_variables, resolve, variable_of
 from modelplug.tasks import AnyCodec, Stream, View, check_options
 from modelplug.types import Endpoint, ModelType, Quirks, Secret, Timeouts
 
@@ -26,9 +26,9 @@ class Address:
     provider: Provider
     type: ModelType
     model: str
-    url: str
+    urls: tuple[str, ...]
     url_origin: str
-    key: Secret | None
+    keys: tuple[Secret, ...]
     key_origin: str
 
 
@@ -38,20 +38,43 @@ def locate(
     *,
     model: str | None = None,
     type: ModelType | None = None,
-    url: str | None = None,
-    api_key: str | Secret | None = None,
+    url: str | Sequence[str] | None = None,
+    region: str | None = None,
+    api_key: Keys | None = None,
     env: Mapping[str, str],
 ) -> Address:
-    """Where *model* of *source* is reached. A key that is missing is None here."""
+    """Where *model* of *source* is reached. A key that is missing is () here."""
     provider = plugins.provider(source)
     decided = type or _type_of(plugins, provider, source, model)
     if decided not in provider.types:
         offered = ", ".join(provider.types) or "nothing"
         msg = f"{source} has no models of type {decided} (it has: {offered})"
         raise Unsupported(msg)
+    urls, url_origin = _urls(source, provider, url, region, env)
+    keys, key_origin = find_keys(source, provider.key_env, env, api_key)
+    name = model or provider.types[decided]
+    return Address(provider, decided, name, urls, url_origin, keys, key_origin)
+
+
+def _urls(
+    source: str,
+    provider: Provider,
+    url: str | Sequence[str] | None,
+    region: str | None,
+    env: Mapping[str, str],
+) -> tuple[tuple[str, ...], str]:
+    """(base URLs, what decided them)."""
+    if url is not None:
+        urls = [url] if isinstance(url, str) else url
+        return tuple(each.rstrip("/") for each in urls), "argument url"
+    if region is not None:
+        if region not in provider.regions:
+            known = ", ".join(provider.regions) or "none"
+            msg = f"{source} has no region {region!r} (it has: {known})"
+            raise ConfigError(msg + did_you_mean(region, provider.regions))
+        return (provider.regions[region].rstrip("/"),), "argument region"
     base = resolve(
         "url",
-        argument=url,
         variable=variable_of(source, "base_url"),
         vendor=provider.base_url_env,
         env=env,
@@ -60,16 +83,7 @@ def locate(
     if base is None:
         msg = f"{source} has no address of its own; pass url="
         raise ConfigError(msg)
-    key = find_key(source, provider.key_env, env, api_key)
-    return Address(
-        provider,
-        decided,
-        model or provider.types[decided],
-        base.value,
-        base.origin,
-        key[0] if key else None,
-        key[1] if key else "",
-    )
+    return (base.value.rstrip("/"),), base.origin
 
 
 def _type_of(plugins: Plugins, provider: Provider, source: str, model: str | None) -> ModelType:
@@ -104,8 +118,10 @@ class OnlineModule(Model):
     A model behind an online provider's API, or behind any server that speaks its wire.
 
     `source` names the provider; `type` what the model does, else told by the model's name;
-    `url` another base URL than the provider's; `options` go with every call, besides
-    `timeout` (seconds, or `Timeouts`) and `max_retries`. Nothing is sent until a call.
+    `url` another base URL than the provider's, or several that stand in for each other;
+    `api_key` a key, `env:NAME`, `file:path`, `cmd:program`, or several. `options` go with
+    every call, besides `timeout` (seconds, or `Timeouts`), `max_retries` and `region`.
+    Nothing is sent until a call.
 
     Raises PluginNotFound, MissingKey, Unsupported, UnknownOption.
     """
@@ -116,8 +132,8 @@ class OnlineModule(Model):
         source: str | None = None,
         *,
         type: str | None = None,
-        url: str | None = None,
-        api_key: str | Secret | None = None,
+        url: str | Sequence[str] | None = None,
+        api_key: Keys | None = None,
         stream: Stream = False,
         **options: Any,
     ) -> None:
@@ -133,10 +149,11 @@ class OnlineModule(Model):
             model=model,
             type=ModelType.parse(wanted) if wanted else None,
             url=url,
+            region=options.pop("region", None),
             api_key=api_key,
             env=os.environ,
         )
-        if address.key is None and address.url_origin == "default":
+        if not address.keys and address.url_origin in ("default", "argument region"):
             raise missing_key(source, address.provider)
         self.source = source
         self._type = address.type
@@ -180,18 +197,19 @@ class OnlineModule(Model):
 
 def _codec_at(plugins: Plugins, source: str, address: Address, options: dict[str, Any]) -> AnyCodec:
     provider = address.provider
-    own_host = urlsplit(address.url).hostname == urlsplit(provider.base_url).hostname
-    vendor = own_host or not provider.generic_elsewhere
-    does = set(provider.does) if vendor else set(provider.does) - {"embed-base64"}
+    does, limits, quirks = provider.for_model(address.model)
+    own_host = urlsplit(address.urls[0]).hostname == urlsplit(provider.base_url).hostname
+    if provider.generic_elsewhere and not own_host:
+        does, quirks = does - {"embed-base64"}, Quirks()
     endpoint = Endpoint(
         provider=source,
         model=address.model,
-        url=address.url.rstrip("/"),
-        api_key=address.key,
-        does=frozenset(does),
+        url=address.urls,
+        api_key=address.keys,
+        does=does,
         options=frozenset(provider.options),
-        limits=provider.limits,
-        quirks=provider.quirks if vendor else Quirks(),
+        limits=limits,
+        quirks=quirks,
         retry=_retry(options),
         timeouts=_timeouts(options),
     )

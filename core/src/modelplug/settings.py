@@ -5,10 +5,14 @@ variable > LAZYLLM_* > default. Nothing here reads the environment by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from attrs import field, frozen
 
+from modelplug.errors import MissingKey
 from modelplug.types import Secret
 
 OURS = "MODELPLUG_"
@@ -53,23 +57,57 @@ def variable_of(source: str, what: str) -> str:
     return f"{source}_{what}".replace("-", "_").upper()
 
 
-def find_key(
-    source: str,
-    vendor: Iterable[str],
-    env: Mapping[str, str],
-    argument: str | Secret | None = None,
-) -> tuple[Secret, str] | None:
-    """The key of provider *source* and what decided it, or None."""
-    if isinstance(argument, Secret):
-        return argument, "argument api_key"
-    found = resolve(
-        "api_key",
-        argument=argument,
-        variable=variable_of(source, "api_key"),
-        vendor=vendor,
-        env=env,
-    )
-    return (Secret(found.value.strip()), found.origin) if found else None
+Keys = str | Secret | Sequence[str | Secret]
+"""A key as users give one: itself, `env:NAME`, `file:path`, `cmd:program args`, or several."""
+
+
+def find_keys(
+    source: str, vendor: Iterable[str], env: Mapping[str, str], argument: Keys | None = None
+) -> tuple[tuple[Secret, ...], str]:
+    """The keys of provider *source* and what decided them; () and "" where there are none."""
+    if argument is not None:
+        several = [argument] if isinstance(argument, str | Secret) else argument
+        return tuple(read_key(key, env) for key in several), "argument api_key"
+    variable = variable_of(source, "api_key")
+    found = resolve("api_key", variable=variable, vendor=vendor, env=env)
+    return ((read_key(found.value, env),), found.origin) if found else ((), "")
+
+
+def read_key(key: str | Secret, env: Mapping[str, str]) -> Secret:
+    """The key that *key* is or refers to; MissingKey where the reference leads nowhere."""
+    if isinstance(key, Secret):
+        return key
+    kind, colon, rest = key.partition(":")
+    if colon and kind == "env":
+        if not env.get(rest):
+            msg = f"api_key='env:{rest}' and {rest} is not set; set it"
+            raise MissingKey(msg)
+        return Secret(env[rest].strip())
+    if colon and kind == "file":
+        try:
+            return Secret(Path(rest).expanduser().read_text(encoding="utf-8").strip())
+        except OSError as exc:
+            msg = f"api_key='file:{rest}' cannot be read: {exc.strerror}; check the path"
+            raise MissingKey(msg) from exc
+    if colon and kind == "cmd":
+        return _told_by(rest)
+    return Secret(key.strip())
+
+
+def _told_by(command: str) -> Secret:
+    """The first line that a program prints; run without a shell, ten seconds at most."""
+    try:
+        ran = subprocess.run(  # noqa: S603 - the caller's own command, as a list
+            shlex.split(command), capture_output=True, check=True, text=True, timeout=10
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as exc:
+        # Not the exception itself: its text may hold what the program printed.
+        msg = f"the program of api_key='cmd:...' failed ({type(exc).__name__}); run it by hand"
+        raise MissingKey(msg) from None
+    if not ran.stdout.strip():
+        msg = "the program of api_key='cmd:...' printed no key; run it by hand"
+        raise MissingKey(msg)
+    return Secret(ran.stdout.strip().splitlines()[0])
 
 
 def key_variables(source: str, vendor: Iterable[str]) -> list[str]:

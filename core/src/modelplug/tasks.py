@@ -9,20 +9,27 @@ from attrs import evolve, field, frozen
 
 from modelplug.chat import History, Prompt, build_messages
 from modelplug.errors import CallError, ConfigError, UnknownOption, Unsupported, did_you_mean
+from modelplug.media import Media, as_file
 from modelplug.schema import read_reply, schema_of
 from modelplug.types import (
     ChatCall,
     Completion,
     EmbedCall,
     Embeddings,
+    Endpoint,
     Event,
     Finish,
+    ImageCall,
     ModelType,
+    Produced,
     Ranking,
     Reasoning,
     RerankCall,
+    SpeakCall,
     Text,
     ToolCall,
+    TranscribeCall,
+    Transcript,
     Usage,
 )
 from modelplug.wire import Codec, EventFlow, Flow, Together
@@ -57,11 +64,27 @@ def check_options(codec: AnyCodec, options: Mapping[str, Any]) -> dict[str, Any]
                 f"what it alone knows goes into extra_body={{{name!r}: ...}}"
             )
             raise UnknownOption(msg)
-    return {name: value for name, value in checked.items() if value is not None} | dict(extra)
+    given = {name: value for name, value in checked.items() if value is not None}
+    _check_quirks(codec.endpoint, given)
+    return given | dict(extra)
+
+
+def _check_quirks(endpoint: Endpoint, options: dict[str, Any]) -> None:
+    """Unsupported for what the server is known to refuse, before it does."""
+    quirks, who = endpoint.quirks, f"{endpoint.provider}'s {endpoint.model}"
+    for name in options:
+        if name in quirks.refuses:
+            msg = f"{who} refuses the option {name!r}; leave it out"
+            raise Unsupported(msg)
+        if name in quirks.fixed and options[name] != quirks.fixed[name]:
+            msg = f"{who} takes {name}={quirks.fixed[name]!r} alone; leave it out"
+            raise Unsupported(msg)
 
 
 _OWN_OPTIONS = frozenset(
-    {"files", "tools", "schema", "llm_chat_history", "documents", "top_n", "timeout", "stream"}
+    set(
+        "files tools schema llm_chat_history documents top_n timeout stream mask modality resume".split()
+    )
 )
 
 
@@ -202,16 +225,22 @@ def embed_flow(
         msg = f"an embedding model takes a text or a list of texts, not {type(given).__name__}"
         raise ConfigError(msg)
     checked = check_options(codec, {**view.options, **options})
-    if not texts:
+    result = yield from _embed(codec, texts, checked)
+    return evolve(result, single=single)
+
+
+def _embed(codec: AnyCodec, inputs: Sequence[Any], options: Mapping[str, Any]) -> Flow[Embeddings]:
+    """All of *inputs*, in as many requests as the endpoint's limit needs, side by side."""
+    if not inputs:
         return Embeddings([], codec.endpoint.model)
-    size = codec.endpoint.limits.embed_batch or len(texts)
+    size = codec.endpoint.limits.embed_batch or len(inputs)
     calls = [
-        EmbedCall(codec.endpoint.model, texts[at : at + size], checked)
-        for at in range(0, len(texts), size)
+        EmbedCall(codec.endpoint.model, inputs[at : at + size], options)
+        for at in range(0, len(inputs), size)
     ]
     if len(calls) == 1:
         part: Embeddings = yield from codec.flow(calls[0])
-        return evolve(part, single=single)
+        return part
     parts: list[Embeddings] = yield Together([codec.flow(call) for call in calls])
     vectors = [vector for part in parts for vector in part.vectors]
     return Embeddings(vectors, parts[0].model, _sum(part.usage for part in parts))
@@ -246,10 +275,92 @@ def rerank_flow(
     return ranking
 
 
+def cross_modal_flow(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> Flow[Embeddings]:
+    """Texts and images: strings are texts unless `modality="image"`; `files` are images."""
+    options = {**view.options, **options}
+    modality, files = options.pop("modality", "text"), options.pop("files", ())
+    if modality not in ("text", "image"):
+        msg = f"modality= is 'text' or 'image', not {modality!r}"
+        raise ConfigError(msg)
+    single = not isinstance(given, list | tuple) and not files
+    items: list[Any] = list(given) if isinstance(given, list | tuple) else [given]
+    items = [] if given is None else items
+    as_text = modality == "text"
+    inputs: list[Any] = [
+        item if as_text and isinstance(item, str) else as_file(item) for item in items
+    ]
+    inputs += [as_file(file) for file in files]
+    result = yield from _embed(codec, inputs, check_options(codec, options))
+    return evolve(result, single=single or (given is None and len(inputs) == 1))
+
+
+def transcribe_flow(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> Flow[Transcript]:
+    """One file of sound, as the argument or in `files`."""
+    options = {**view.options, **options}
+    files: list[Any] = [*([] if given is None else [given]), *options.pop("files", ())]
+    resume = options.pop("resume", "")
+    if len(files) != 1 and not resume:
+        msg = f"a speech-to-text model takes one file, and got {len(files)}"
+        raise ConfigError(msg)
+    file = as_file(files[0]) if files else Media(b"")
+    call = TranscribeCall(codec.endpoint.model, file, check_options(codec, options), resume)
+    transcript: Transcript = yield from codec.flow(call)
+    return transcript
+
+
+def speak_flow(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> Flow[Produced]:
+    """One text to be spoken."""
+    options = {**view.options, **options}
+    resume = options.pop("resume", "")
+    text = _text_of(given, "a text-to-speech model", resume)
+    call = SpeakCall(codec.endpoint.model, text, check_options(codec, options), resume)
+    sound: Produced = yield from codec.flow(call)
+    return sound
+
+
+def image_flow(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> Flow[Produced]:
+    """A prompt; for image editing also `files`, the images, and `mask`."""
+    options = {**view.options, **options}
+    files, mask = options.pop("files", ()), options.pop("mask", None)
+    resume = options.pop("resume", "")
+    call = ImageCall(
+        codec.endpoint.model,
+        _text_of(given, "an image model", resume),
+        [as_file(file) for file in files],
+        None if mask is None else as_file(mask),
+        check_options(codec, options),
+        resume,
+    )
+    images: Produced = yield from codec.flow(call)
+    return images
+
+
+def _text_of(given: object, who: str, resume: str) -> str:
+    if isinstance(given, str) and given:
+        return given
+    if resume and given is None:
+        return ""
+    msg = f"{who} takes a text, not {'nothing' if not given else type(given).__name__}"
+    raise ConfigError(msg)
+
+
 FLOWS: Mapping[ModelType, Callable[[AnyCodec, View, object, Mapping[str, Any]], Flow[Any]]] = {
     ModelType.LLM: chat_flow,
     ModelType.VLM: chat_flow,
     ModelType.EMBED: embed_flow,
+    ModelType.CROSS_MODAL_EMBED: cross_modal_flow,
     ModelType.RERANK: rerank_flow,
+    ModelType.STT: transcribe_flow,
+    ModelType.TTS: speak_flow,
+    ModelType.TEXT2IMAGE: image_flow,
+    ModelType.IMAGE_EDITING: image_flow,
 }
 """How a model of each type is called. A new type is a line here and its function."""

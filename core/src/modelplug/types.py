@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, ClassVar, Literal, Self
 from attrs import field, frozen
 
 from modelplug.errors import ConfigError, did_you_mean
+from modelplug.media import Media, Remote
 from modelplug.retry import Retry
+from modelplug.rotation import Rotation
 
 __all__ = [
     "ChatCall",
@@ -20,19 +23,26 @@ __all__ = [
     "Embeddings",
     "Endpoint",
     "Event",
+    "Fingerprint",
     "Finish",
+    "ImageCall",
     "Limits",
     "ModelType",
     "Plan",
+    "Produced",
     "Quirks",
     "Ranking",
     "Reasoning",
     "RerankCall",
     "Secret",
+    "Segment",
+    "SpeakCall",
     "Text",
     "Timeouts",
     "ToolCall",
     "ToolCallDelta",
+    "TranscribeCall",
+    "Transcript",
     "Usage",
     "Weights",
 ]
@@ -132,34 +142,69 @@ class Limits:
 
     embed_batch: int | None = None
     rerank_documents: int | None = None
+    file_bytes: int | None = None
+    text_chars: int | None = None
 
 
 @frozen
 class Quirks:
-    """Where a server departs from the wire it speaks, as data; shared code applies it."""
+    """
+    Where a server departs from the wire it speaks, as data; shared code applies it.
+
+    `refuses`: call options that it answers 400 to. `fixed`: the one value that it takes of an
+    option. `unless_streaming`: fields sent with calls that do not stream. `inline_files`: it
+    fetches no URL, so files are fetched here and sent in the request. `think_tags`: it writes
+    its reasoning between `<think>` tags. `echo_reasoning`: past reasoning goes back to it
+    with the turns that called tools.
+    """
 
     max_tokens_field: str = "max_tokens"
     stream_options: bool = True
+    refuses: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(factory=dict)
+    unless_streaming: Mapping[str, Any] = field(factory=dict)
+    inline_files: bool = False
+    think_tags: bool = False
+    echo_reasoning: bool = False
 
 
-@frozen
+def _rotation(given: Any) -> Rotation[Any]:
+    if isinstance(given, Rotation):
+        return given
+    if given is None:
+        return Rotation(())
+    return Rotation([given] if isinstance(given, str | Secret) else list(given))
+
+
+@frozen(eq=False)
 class Endpoint:
     """
     Where an online model, or a local engine, is reached; what a codec is made for.
 
-    `does`, `options`, `limits` and `quirks` come from the plugin's manifest.
+    `urls` and `keys` may be one, or several that stand in for each other. `does`, `options`,
+    `limits` and `quirks` come from the plugin's manifest, for this model.
     """
 
     provider: str
     model: str
-    url: str
-    api_key: Secret | None = None
+    urls: Rotation[str] = field(converter=_rotation, alias="url")
+    keys: Rotation[Secret] = field(converter=_rotation, alias="api_key", factory=tuple)
     does: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
     limits: Limits = Limits()
     quirks: Quirks = Quirks()
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
+
+    @property
+    def url(self) -> str:
+        """The base URL in use."""
+        return self.urls.current
+
+    @property
+    def api_key(self) -> Secret | None:
+        """The key in use, if there is any."""
+        return self.keys.current if len(self.keys) else None
 
 
 @frozen
@@ -269,14 +314,44 @@ class Completion:
         """What a plain call answers."""
         return self.text if self.parsed is None else self.parsed
 
+    @property
+    def message(self) -> dict[str, Any]:
+        """As the assistant's turn of the next request: before the results of its tool calls."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments_text or "{}"},
+                }
+                for call in self.tool_calls
+            ]
+        if self.reasoning:
+            message["reasoning_content"] = self.reasoning
+        return message
+
 
 @frozen
 class EmbedCall:
-    """Texts to embed, at most as many as the endpoint's `embed_batch` limit."""
+    """
+    What to embed, at most as many as the endpoint's `embed_batch` limit.
+
+    Texts; for a cross-modal model also Media or Remote images.
+    """
 
     model: str
-    inputs: Sequence[str]
+    inputs: Sequence[Any]
     options: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class Fingerprint:
+    """What makes vectors comparable: only those with equal fingerprints belong in one index."""
+
+    model: str
+    dimension: int
+    normalised: bool
 
 
 @frozen
@@ -293,6 +368,13 @@ class Embeddings:
     def value(self) -> list[float] | list[list[float]]:
         """What a plain call answers: one vector for one text, a list of them for a list."""
         return self.vectors[0] if self.single else self.vectors
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the first vector, which stands for all: they come from one model."""
+        first = self.vectors[0] if self.vectors else []
+        length = math.fsum(number * number for number in first)
+        return Fingerprint(self.model, len(first), abs(length - 1.0) < 1e-3)
 
 
 @frozen
@@ -319,6 +401,85 @@ class Ranking:
     def value(self) -> list[tuple[int, float]]:
         """What a plain call answers."""
         return self.results
+
+
+@frozen
+class TranscribeCall:
+    """Sound to be written down; `resume` is the id of a job that was begun before."""
+
+    model: str
+    file: Media | Remote
+    options: Mapping[str, Any] = field(factory=dict)
+    resume: str = ""
+
+
+@frozen
+class Segment:
+    """A stretch of speech, in seconds from the beginning."""
+
+    start: float
+    end: float
+    text: str
+
+
+@frozen
+class Transcript:
+    """What was said; `segments`, `language` and `duration` (seconds) where the server tells."""
+
+    text: str
+    segments: tuple[Segment, ...] = ()
+    language: str = ""
+    duration: float | None = None
+    model: str = ""
+    usage: Usage = Usage()
+    raw: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def value(self) -> str:
+        """What a plain call answers."""
+        return self.text
+
+
+@frozen
+class SpeakCall:
+    """Text to be spoken; `resume` as in a TranscribeCall."""
+
+    model: str
+    text: str
+    options: Mapping[str, Any] = field(factory=dict)
+    resume: str = ""
+
+
+@frozen
+class ImageCall:
+    """
+    A prompt to be drawn, or `images` to be changed by it; `mask` marks where.
+
+    `resume` as in a TranscribeCall.
+    """
+
+    model: str
+    prompt: str
+    images: Sequence[Media | Remote] = ()
+    mask: Media | Remote | None = None
+    options: Mapping[str, Any] = field(factory=dict)
+    resume: str = ""
+
+
+@frozen
+class Produced:
+    """Sound or images that a model made; `notes` are remarks, such as that one was refused."""
+
+    media: tuple[Media, ...]
+    model: str = ""
+    usage: Usage = Usage()
+    notes: tuple[str, ...] = ()
+    raw: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def value(self) -> Media | list[Media]:
+        """What a plain call answers: one, or a list where there are several."""
+        return self.media[0] if len(self.media) == 1 else list(self.media)
 
 
 @frozen

@@ -10,17 +10,27 @@ httpx's `Auth.auth_flow`, made general.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import urljoin
 
 from attrs import evolve, field, frozen
 
-from modelplug.errors import BadReply, CallError, Refused, Unsupported, refused, retryable_status
+from modelplug.errors import (
+    BadReply,
+    CallError,
+    ProviderFailed,
+    QuotaExhausted,
+    RateLimited,
+    Refused,
+    TransportFailed,
+    Unsupported,
+    refused,
+    retryable_status,
+)
+from modelplug.media import Media, Remote, sniff
 from modelplug.retry import retry_after
 from modelplug.structure import parse_json, structure
 from modelplug.types import Endpoint, Event, Secret, Timeouts
-
-if TYPE_CHECKING:
-    from modelplug.media import Media
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -34,16 +44,16 @@ class Request:
     """
     One HTTP request. `delay` seconds pass before it is sent; `auth` becomes the bearer token.
 
-    Give `body`, or `form` fields and `files` (field name → Media or (file name, Media)) for
-    multipart. `stream` asks for the reply in pieces as they arrive.
+    Give `body`, or for multipart `form` fields and `files` (field name, Media). `stream` asks
+    for the reply in pieces as they arrive.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(factory=dict)
     body: bytes = field(default=b"", repr=False)
-    form: Mapping[str, str] = field(factory=dict, repr=False)
-    files: Sequence[tuple[str, str, Media]] = field(default=(), repr=False)
+    form: Mapping[str, str | list[str]] = field(factory=dict, repr=False)
+    files: Sequence[tuple[str, Media]] = field(default=(), repr=False)
     auth: Secret | None = None
     secret_headers: Mapping[str, Secret] = field(factory=dict)
     stream: bool = False
@@ -99,7 +109,7 @@ class Together:
 Flow = Generator["Request | Together", Any, T]
 """Yields requests, is sent their responses, returns the result."""
 
-EventFlow = Generator["Request | Sequence[Event]", "Response | bytes | None", None]
+EventFlow = Generator["Request | Together | Sequence[Event]", Any, None]
 """
 A flow that streams. It yields a Request (and is sent the head of the reply), then lists of
 events (and is sent the next bytes of the body, None at its end).
@@ -170,8 +180,8 @@ class Codec(Generic[C, R]):
         cls = self.codes.get(code or "") or self.codes.get(type_ or "") or by_status
         told = f"{self.endpoint.provider} answered {response.status}"
         text = f"{told}: {message}" if message else told
-        if self.endpoint.api_key is not None:
-            text = self.endpoint.api_key.redact(text)
+        for key in self.endpoint.keys.items:
+            text = key.redact(text)
         return cls(
             text,
             status=response.status,
@@ -200,13 +210,79 @@ class Codec(Generic[C, R]):
             else:
                 return response
 
+    def poll(
+        self,
+        request: Request,
+        result: Callable[[Response], T | None],
+        *,
+        task: str,
+        every: float = 1.0,
+        longest: float = 10.0,
+    ) -> Flow[T]:
+        """
+        Ask with *request* until *result* makes something of a reply, each time a little later.
+
+        Whatever ends the waiting, Ctrl-C and cancellation too, carries the id *task*, by
+        which the job can be picked up again (`resume=`).
+        """
+        wait = every
+        try:
+            while True:
+                response = yield from self.send(evolve(request, delay=wait))
+                answer = result(response)
+                if answer is not None:
+                    return answer
+                wait = min(wait * 1.5, longest)
+        except CallError as error:
+            error.task = task
+            raise
+        except GeneratorExit:
+            raise
+        except BaseException as stopped:
+            stopped.add_note(f"the job goes on at {self.endpoint.provider}; pass resume={task!r}")
+            raise
+
+    def download(self, url: str, mime: str = "") -> Flow[Media]:
+        """
+        The file that a reply names. No key goes along: *url* is signed, or on another host.
+
+        Up to five redirects are followed, http becomes https where the provider is on https.
+        """
+        if url.startswith("http://") and self.endpoint.url.startswith("https://"):
+            url = "https://" + url.removeprefix("http://")
+        for _ in range(5):
+            response: Response = yield Request("GET", url, timeouts=self.endpoint.timeouts)
+            if response.status not in (301, 302, 303, 307, 308):
+                break
+            url = urljoin(url, response.headers.get("location", ""))
+        if not response.ok:
+            raise self.parse_error(response)
+        told = response.headers.get("content-type", "").partition(";")[0].strip()
+        if not told or told in ("application/octet-stream", "binary/octet-stream"):
+            told = mime or sniff(response.body)
+        return Media(response.body, told)
+
+    def local_copy(self, file: Media | Remote) -> Flow[Media]:
+        """*file* as bytes: for servers that fetch no URL themselves."""
+        if isinstance(file, Media):
+            return file
+        copy = yield from self.download(file.url)
+        return copy
+
+    def prepare(self, call: C) -> Flow[C]:
+        """*call* with what must be fetched, uploaded or exchanged first; as it is by default."""
+        return call
+        yield  # a generator, though this one asks for nothing
+
     def flow(self, call: C) -> Flow[R]:
         """The whole call."""
+        call = yield from self.prepare(call)
         response = yield from self.send(self.build_request(call))
         return self._signed(self.parse_response, call, response)
 
     def stream(self, call: C) -> EventFlow:
         """The whole call, streamed. It is begun again only while nothing has been given out."""
+        call = yield from self.prepare(call)
         request = evolve(self.build_request(call), stream=True)
         attempt = 0
         while True:
@@ -246,10 +322,28 @@ class Codec(Generic[C, R]):
 
     def _again(self, request: Request, attempt: int, error: CallError) -> Request:
         error.provider = error.provider or self.endpoint.provider
+        if (other := self._elsewhere(request, error)) is not None:
+            return other
         delay = self.endpoint.retry.delay(attempt, error)
         if delay is None:
             raise error
         return evolve(request, delay=delay)
+
+    def _elsewhere(self, request: Request, error: CallError) -> Request | None:
+        """The request with another key or address, where there are several and one is free."""
+        keys, urls = self.endpoint.keys, self.endpoint.urls
+        if isinstance(error, RateLimited | QuotaExhausted) and len(keys) > 1 and request.auth:
+            key = keys.move_on(request.auth, error.retry_after)
+            return None if key is None else evolve(request, auth=key, delay=0.0)
+        if isinstance(error, TransportFailed | ProviderFailed) and len(urls) > 1:
+            old = next((url for url in urls.items if request.url.startswith(url)), "")
+            new = urls.move_on(old, error.retry_after)
+            return (
+                None
+                if new is None
+                else evolve(request, url=new + request.url.removeprefix(old), delay=0.0)
+            )
+        return None
 
     def _no_stream(self, response: object) -> CallError:
         if isinstance(response, Response) and self.is_error(response):

@@ -12,12 +12,16 @@ from typing import Any
 
 from modelplug.errors import Refused
 from modelplug.hookspecs import hookimpl
+from modelplug.openai_wire.audio import OpenAISpeak, OpenAITranscribe
 from modelplug.openai_wire.base import CODES, OpenAICodec, read_usage
 from modelplug.openai_wire.chat import OpenAIChat
 from modelplug.openai_wire.chat_stream import ChatDecoder
+from modelplug.openai_wire.images import OpenAIImageEdit, OpenAIImages, image_of_base64
 from modelplug.openai_wire.vectors import OpenAIEmbed, OpenAIRerank
 from modelplug.types import Endpoint, ModelType
 from modelplug.wire import Codec
+
+AnyCodecClass = type[Codec[Any, Any]]
 
 __all__ = [
     "CODES",
@@ -26,7 +30,12 @@ __all__ = [
     "OpenAICodec",
     "OpenAICompatible",
     "OpenAIEmbed",
+    "OpenAIImageEdit",
+    "OpenAIImages",
     "OpenAIRerank",
+    "OpenAISpeak",
+    "OpenAITranscribe",
+    "image_of_base64",
     "read_usage",
 ]
 
@@ -42,21 +51,31 @@ class OpenAICompatible:
     def __init__(
         self,
         *,
-        chat: type[Codec[Any, Any]] = OpenAIChat,
-        embed: type[Codec[Any, Any]] = OpenAIEmbed,
-        rerank: type[Codec[Any, Any]] = OpenAIRerank,
+        chat: AnyCodecClass = OpenAIChat,
+        embed: AnyCodecClass = OpenAIEmbed,
+        cross_modal_embed: AnyCodecClass | None = None,
+        rerank: AnyCodecClass = OpenAIRerank,
+        stt: AnyCodecClass = OpenAITranscribe,
+        tts: AnyCodecClass = OpenAISpeak,
+        text2image: AnyCodecClass = OpenAIImages,
+        image_editing: AnyCodecClass = OpenAIImageEdit,
         codes: Mapping[str, type[Refused]] | None = None,
     ) -> None:
         self.codes = {**CODES, **(codes or {})}
-        self.codecs: dict[ModelType, type[Codec[Any, Any]]] = {
+        self.codecs = {
             ModelType.LLM: chat,
             ModelType.VLM: chat,
             ModelType.EMBED: embed,
+            ModelType.CROSS_MODAL_EMBED: cross_modal_embed,
             ModelType.RERANK: rerank,
+            ModelType.STT: stt,
+            ModelType.TTS: tts,
+            ModelType.TEXT2IMAGE: text2image,
+            ModelType.IMAGE_EDITING: image_editing,
         }
 
     @hookimpl
     def create_online(self, endpoint: Endpoint, type: ModelType) -> Codec[Any, Any] | None:
         """The codec for *type*."""
-        codec = self.codecs.get(type)
+        codec = self.codecs[type]
         return codec(endpoint, self.codes) if codec else None

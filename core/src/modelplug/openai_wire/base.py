@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
+from attrs import evolve
 
 from modelplug.errors import (
     AuthRefused,
@@ -20,6 +21,7 @@ from modelplug.errors import (
     RateLimited,
     Refused,
 )
+from modelplug.media import Media
 from modelplug.types import Usage
 from modelplug.wire import Codec, Request, Response
 
@@ -75,6 +77,15 @@ class OpenAICodec(Codec[C, R]):
             timeouts=self.endpoint.timeouts,
         )
 
+    def multipart(self, fields: Mapping[str, Any], files: Sequence[tuple[str, Media]]) -> Request:
+        """POST *fields* and *files* as a form; a list becomes repeated `name[]` fields."""
+        request = self.post({})
+        form = {
+            f"{name}[]" if isinstance(value, list) else name: _form_value(value)
+            for name, value in fields.items()
+        }
+        return evolve(request, headers={}, body=b"", form=form, files=files)
+
     def is_error(self, response: Response) -> bool:
         """Gateways answer 200 with an error for a body, also when a stream was asked for."""
         if response.streaming or not response.ok:
@@ -101,6 +112,14 @@ class OpenAICodec(Codec[C, R]):
             message = orjson.dumps(message).decode()
         code, type_ = error.get("code"), error.get("type")
         return message, _word(code), _word(type_)
+
+
+def _form_value(value: object) -> str | list[str]:
+    if isinstance(value, list):
+        return [str(_form_value(item)) for item in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _word(value: object) -> str | None:

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from attrs import frozen
+from attrs import evolve, frozen
 
 from modelplug.errors import BadReply
 from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.openai_wire.chat_stream import ChatDecoder
 from modelplug.openai_wire.message import finish_reason, reasoning_of, text_of, tool_call
+from modelplug.openai_wire.thinking import split
 from modelplug.structure import structure
 from modelplug.types import ChatCall, Completion
-from modelplug.wire import Decoder, Request, Response
+from modelplug.wire import Decoder, Flow, Request, Response
 
 
 @frozen
@@ -66,7 +67,12 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
     def payload(self, call: ChatCall) -> dict[str, Any]:
         """The request body as a mapping; a subclass changes it for its vendor."""
         quirks = self.endpoint.quirks
-        payload: dict[str, Any] = {"model": call.model, "messages": call.messages, **call.options}
+        payload: dict[str, Any] = {
+            "model": call.model,
+            "messages": [self.turn(message) for message in call.messages],
+            **({} if call.stream else quirks.unless_streaming),
+            **call.options,
+        }
         if "max_tokens" in payload:
             payload[quirks.max_tokens_field] = payload.pop("max_tokens")
         if call.tools:
@@ -78,6 +84,39 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
             if quirks.stream_options:
                 payload["stream_options"] = {"include_usage": True}
         return payload
+
+    def turn(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """
+        One message as the server takes it. Past reasoning goes back only to servers that
+        want it, and only with the turns that called tools: others refuse the field.
+        """
+        if "reasoning_content" not in message:
+            return message
+        if self.endpoint.quirks.echo_reasoning and message.get("tool_calls"):
+            return message
+        return {key: value for key, value in message.items() if key != "reasoning_content"}
+
+    def prepare(self, call: ChatCall) -> Flow[ChatCall]:
+        """Fetch the images that the server would not fetch itself."""
+        if not self.endpoint.quirks.inline_files:
+            return call
+        messages = []
+        for message in call.messages:
+            messages.append((yield from self._inlined(message)))
+        return evolve(call, messages=messages)
+
+    def _inlined(self, message: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
+        content = message.get("content")
+        if not isinstance(content, list):
+            return message
+        parts = []
+        for part in content:
+            url = (part.get("image_url") or {}).get("url", "")
+            if url.startswith(("http://", "https://")):
+                image = yield from self.download(url)
+                part = {**part, "image_url": {**part["image_url"], "url": image.data_uri()}}
+            parts.append(part)
+        return {**message, "content": parts}
 
     def _ask_for(self, schema: Mapping[str, Any], payload: dict[str, Any]) -> None:
         # The best native mode first; where there is none the prompt alone must do, and the
@@ -108,9 +147,13 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
             tool_call(call.id or "", call.function.name, call.function.arguments)
             for call in message.tool_calls or ()
         )
+        text = text_of(message.content) or message.refusal or ""
+        reasoning = reasoning_of(message.reasoning_content, message.reasoning)
+        if self.endpoint.quirks.think_tags and not reasoning:
+            reasoning, text = split(text)
         return Completion(
-            text=text_of(message.content) or message.refusal or "",
-            reasoning=reasoning_of(message.reasoning_content, message.reasoning),
+            text=text,
+            reasoning=reasoning,
             tool_calls=calls,
             usage=read_usage(reply.usage),
             finish_reason=finish_reason(reply.choices[0].finish_reason, bool(calls)),

@@ -10,10 +10,20 @@ import orjson
 from modelplug.errors import BadReply, CallError, TransportFailed
 from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.openai_wire.message import finish_reason, reasoning_of, text_of, tool_call
+from modelplug.openai_wire.thinking import ThinkSplitter
 from modelplug.sse import SSEDecoder
 from modelplug.structure import parse_json
 from modelplug.types import Event, Finish, Reasoning, Text, ToolCallDelta
 from modelplug.wire import Response
+
+
+def _told(pieces: tuple[str, str], events: list[Event]) -> None:
+    """Append (reasoning, answer) as events."""
+    thought, text = pieces
+    if thought:
+        events.append(Reasoning(thought))
+    if text:
+        events.append(Text(text))
 
 
 class ChatDecoder:
@@ -27,6 +37,7 @@ class ChatDecoder:
         self._reason: object = None
         self._usage: object = None
         self._head: Mapping[str, Any] = {}
+        self._thinking = ThinkSplitter() if codec.endpoint.quirks.think_tags else None
 
     def feed(self, chunk: bytes, events: list[Event]) -> None:
         """Append to *events* what *chunk* completes."""
@@ -83,10 +94,10 @@ class ChatDecoder:
         delta = choice.get("delta")
         if delta:
             content = delta.get("content")
-            if type(content) is str:
-                if content:
-                    events.append(Text(content))
-            elif content and (text := text_of(content)):
+            text = content if type(content) is str else text_of(content)
+            if self._thinking is not None:
+                _told(self._thinking.feed(text), events)
+            elif text:
                 events.append(Text(text))
             if not content or len(delta) > 1:
                 self._rest_of(delta, events)
@@ -123,9 +134,7 @@ class ChatDecoder:
             known = self._calls[at]
             if id and known["id"] == id:
                 return at
-            if index is not None and known["index"] == index and not (
-                id and name and known["id"]
-            ):
+            if index is not None and known["index"] == index and not (id and name and known["id"]):
                 return at
         if index is None and not id and not name and self._calls:
             return len(self._calls) - 1
@@ -136,6 +145,8 @@ class ChatDecoder:
         if not self._head:
             msg = f"the stream of {self._codec.endpoint.provider} ended without an answer"
             raise BadReply(msg)
+        if self._thinking is not None:
+            _told(self._thinking.finish(), events)
         for call in self._calls:
             text = "".join(call["arguments"])
             events.append(tool_call(call["id"], call["name"], text))

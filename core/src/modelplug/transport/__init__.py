@@ -28,7 +28,7 @@ __all__ = ["Transport", "shared"]
 
 T = TypeVar("T")
 A = TypeVar("A")
-Step = Request | Sequence[Event]
+Step = Request | Together | Sequence[Event]
 
 
 class Transport:
@@ -41,9 +41,7 @@ class Transport:
 
     # Sync and async are the same lines, with `await`.
 
-    def run(
-        self, flow: Flow[T], timeouts: Timeouts | None = None, group: Group | None = None
-    ) -> T:
+    def run(self, flow: Flow[T], timeouts: Timeouts | None = None, group: Group | None = None) -> T:
         """Run *flow* to its result, within *timeouts* rather than those of its requests."""
         patience: Patience | None = None
         try:
@@ -55,7 +53,7 @@ class Transport:
                     else:
                         patience = patience or Patience(timeouts or step.timeouts, group)
                         answer = self._fetch(step, patience)
-                except CallError as error:
+                except BaseException as error:  # noqa: BLE001 - the flow decides, Ctrl-C too
                     step = flow.throw(error)
                 else:
                     step = flow.send(answer)
@@ -74,7 +72,7 @@ class Transport:
                     else:
                         patience = patience or Patience(timeouts or step.timeouts)
                         answer = await self._afetch(step, patience)
-                except CallError as error:
+                except BaseException as error:  # noqa: BLE001 - the flow decides, Ctrl-C too
                     step = flow.throw(error)
                 else:
                     step = flow.send(answer)
@@ -97,51 +95,76 @@ class Transport:
         self, flow: EventFlow, timeouts: Timeouts | None = None
     ) -> Generator[Event, None, None]:
         """Run a flow that streams; closing the generator ends the request."""
-        step = _advance(flow.send, None)
         patience: Patience | None = None
+        exchange: Exchange | None = None
+        answer: Any
         try:
-            while isinstance(step, Request):
-                patience = patience or Patience(timeouts or step.timeouts)
+            step = _advance(flow.send, None)
+            while step is not None:
                 try:
-                    if step.delay:
-                        patience.sleep(step.delay)
-                    with Exchange(self._pool, step, patience) as exchange:
-                        step = _advance(flow.send, exchange.response)
-                        while step is not None and not isinstance(step, Request):
-                            yield from step
-                            rest = None if _ended(step) else exchange.read()
-                            step = _advance(flow.send, rest)
-                        if step is None:
-                            exchange.drain()
+                    if isinstance(step, Request):
+                        if exchange is not None:
+                            exchange.close()
+                            exchange = None
+                        patience = patience or Patience(timeouts or step.timeouts)
+                        if step.delay:
+                            patience.sleep(step.delay)
+                        exchange = Exchange(self._pool, step, patience).open()
+                        answer = exchange.response
+                    elif isinstance(step, Together):
+                        answer = self._together(step, timeouts)
+                    else:
+                        yield from step
+                        ended = exchange is None or _ended(step)
+                        answer = None if ended else cast("Exchange", exchange).read()
                 except CallError as error:
                     step = _advance(flow.throw, error)
+                else:
+                    step = _advance(flow.send, answer)
+            if exchange is not None:
+                exchange.drain()
         finally:
+            if exchange is not None:
+                exchange.close()
             flow.close()
 
     async def astream(
         self, flow: EventFlow, timeouts: Timeouts | None = None
     ) -> AsyncGenerator[Event, None]:
         """Run a flow that streams; closing the generator ends the request."""
-        step = _advance(flow.send, None)
         patience: Patience | None = None
+        exchange: AsyncExchange | None = None
+        answer: Any
         try:
-            while isinstance(step, Request):
-                patience = patience or Patience(timeouts or step.timeouts)
+            step = _advance(flow.send, None)
+            while step is not None:
                 try:
-                    if step.delay:
-                        await asyncio.sleep(patience.allow(step.delay))
-                    async with AsyncExchange(await self._loop_pool(), step, patience) as exchange:
-                        step = _advance(flow.send, exchange.response)
-                        while step is not None and not isinstance(step, Request):
-                            for event in step:
-                                yield event
-                            rest = None if _ended(step) else await exchange.read()
-                            step = _advance(flow.send, rest)
-                        if step is None:
-                            await exchange.drain()
+                    if isinstance(step, Request):
+                        if exchange is not None:
+                            await exchange.close()
+                            exchange = None
+                        patience = patience or Patience(timeouts or step.timeouts)
+                        if step.delay:
+                            await asyncio.sleep(patience.allow(step.delay))
+                        pool = await self._loop_pool()
+                        exchange = await AsyncExchange(pool, step, patience).open()
+                        answer = exchange.response
+                    elif isinstance(step, Together):
+                        answer = await self._atogether(step, timeouts)
+                    else:
+                        for event in step:
+                            yield event
+                        ended = exchange is None or _ended(step)
+                        answer = None if ended else await cast("AsyncExchange", exchange).read()
                 except CallError as error:
                     step = _advance(flow.throw, error)
+                else:
+                    step = _advance(flow.send, answer)
+            if exchange is not None:
+                await exchange.drain()
         finally:
+            if exchange is not None:
+                await exchange.close()
             flow.close()
 
     def _together(self, step: Together, timeouts: Timeouts | None) -> list[Any]:

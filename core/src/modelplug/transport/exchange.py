@@ -32,7 +32,10 @@ def streams(request: Request, status: int, headers: dict[str, str]) -> bool:
 
 
 class Exchange:
-    """Use as a context manager; `response` is the head, or the whole where it does not stream."""
+    """
+    `open` it, then `close` it, or use it as a context manager. `response` is the whole reply,
+    or its head where it streams.
+    """
 
     def __init__(self, pool: Pool[Sync], request: Request, patience: Patience) -> None:
         self._url = address(request.url)
@@ -43,6 +46,10 @@ class Exchange:
         self.response: Response
 
     def __enter__(self) -> Exchange:
+        return self.open()
+
+    def open(self) -> Exchange:
+        """Send the request and read the reply, or its head."""
         if not self._stack.places.acquire(timeout=self._patience.connect()):
             raise self._patience.expired(connecting=True)
         self._connection, dead = self._stack.take()
@@ -54,10 +61,10 @@ class Exchange:
         except WIRE_ERRORS as exc:
             error = failed(exc, self._patience, self._url.host.decode())
         except BaseException:
-            self._end()
+            self.close()
             raise
         if error is not None:  # raised outside the handler: no frame of httpcore hangs on it
-            self._end()
+            self.close()
             raise error
         return self
 
@@ -103,9 +110,10 @@ class Exchange:
             return  # the answer is complete; only the connection is lost
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self.close()
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """Give the connection back, or close it if the reply was not read to its end."""
         self._patience.cut = nothing_to_cut
         try:
             if self._reply is not None:
@@ -128,6 +136,10 @@ class AsyncExchange:
         self.response: Response
 
     async def __aenter__(self) -> AsyncExchange:
+        return await self.open()
+
+    async def open(self) -> AsyncExchange:
+        """Send the request and read the reply, or its head."""
         if self._stack.async_places.locked():
             await self._wait_for_a_place()
         else:
@@ -141,10 +153,10 @@ class AsyncExchange:
         except WIRE_ERRORS as exc:
             error = failed(exc, self._patience, self._url.host.decode())
         except BaseException:
-            await self._end()
+            await self.close()
             raise
         if error is not None:
-            await self._end()
+            await self.close()
             raise error
         return self
 
@@ -199,9 +211,10 @@ class AsyncExchange:
             return  # the answer is complete; only the connection is lost
 
     async def __aexit__(self, *_: object) -> None:
-        await self._end()
+        await self.close()
 
-    async def _end(self) -> None:
+    async def close(self) -> None:
+        """Give the connection back, or close it if the reply was not read to its end."""
         try:
             if self._reply is not None:
                 await self._reply.aclose()

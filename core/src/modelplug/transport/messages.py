@@ -83,7 +83,7 @@ def _body(request: Request) -> tuple[bytes, bytes]:
         return request.body, b""
     import httpx  # only for multipart: its import costs 100 ms
 
-    files = [(field, (name, media.data, media.mime)) for field, name, media in request.files]
+    files = [(field, (m.file_name, m.data, m.mime)) for field, m in request.files]
     encoded = httpx.Request("POST", request.url, data=dict(request.form), files=files)
     return encoded.read(), encoded.headers["content-type"].encode()
 
