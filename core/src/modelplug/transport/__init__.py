@@ -115,8 +115,9 @@ class Transport:
                         answer = self._together(step, timeouts)
                     else:
                         yield from step
-                        ended = exchange is None or _ended(step)
-                        answer = None if ended else cast("Exchange", exchange).read()
+                        answer = None
+                        if exchange is not None and not _ended(step):
+                            answer = exchange.read()
                 except CallError as error:
                     step = _advance(flow.throw, error)
                 else:
@@ -154,8 +155,9 @@ class Transport:
                     else:
                         for event in step:
                             yield event
-                        ended = exchange is None or _ended(step)
-                        answer = None if ended else await cast("AsyncExchange", exchange).read()
+                        answer = None
+                        if exchange is not None and not _ended(step):
+                            answer = await exchange.read()
                 except CallError as error:
                     step = _advance(flow.throw, error)
                 else:
