@@ -82,9 +82,8 @@ def _check_quirks(endpoint: Endpoint, options: dict[str, Any]) -> None:
 
 
 _OWN_OPTIONS = frozenset(
-    set(
-        "files tools schema llm_chat_history documents top_n timeout stream mask modality resume".split()
-    )
+    "documents files llm_chat_history mask modality resume schema stream timeout tools "
+    "top_n".split()
 )
 
 
