@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from modelplug.errors import ConfigError, did_you_mean
-from modelplug.media import File, Media, as_file
+from modelplug.media import File, Media, Remote, as_file
 
 History = Sequence[Sequence[str]]
 """Past turns as [question, answer] pairs, the oldest first."""
@@ -34,8 +34,14 @@ class Prompt:
             return prompt
         if isinstance(prompt, str):
             return cls(system=prompt)
+        if not isinstance(prompt, Mapping):
+            msg = f"a prompt is a text or a mapping, not {type(prompt).__name__}"
+            raise ConfigError(msg)
         known = {"system", "user"}
-        for key in prompt:
+        for key, text in prompt.items():
+            if not isinstance(text, str):
+                msg = f"the prompt's {key!r} is a text, not {type(text).__name__}"
+                raise ConfigError(msg)
             if key not in known:
                 near = did_you_mean(key, known)
                 msg = f"a prompt has no part {key!r}, only 'system' and 'user'{near}"
@@ -79,6 +85,9 @@ def build_messages(
     *given* is the question; a list of messages as OpenAI's, which is sent as it is, after
     the prompt's system text and the history; or a mapping of values for the prompt's names.
     """
+    if isinstance(files, str | bytes | Path | Media | Remote):
+        msg = "files= takes a list; put the one file into [...]"
+        raise ConfigError(msg)
     system, turns = prompt.system, _turns(given, prompt)
     if isinstance(given, Mapping):
         system = fill(system, given)
@@ -122,7 +131,7 @@ def _is_message(item: object) -> bool:
 
 
 def _pair(pair: Sequence[str]) -> list[Mapping[str, Any]]:
-    if isinstance(pair, str) or len(pair) != 2:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
         msg = f"the history is a list of [question, answer] pairs, and holds {pair!r}"
         raise ConfigError(msg)
     return [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]

@@ -229,7 +229,7 @@ _BY_STATUS: dict[int, type[Refused]] = {
     503: Overloaded,
     529: Overloaded,
 }
-_RETRYABLE_STATUSES = frozenset({408, 409, 425})
+_RETRYABLE_STATUSES = {408: True, 409: True, 425: True, 501: False}
 
 
 def refused(status: int) -> type[Refused]:
@@ -241,9 +241,9 @@ def refused(status: int) -> type[Refused]:
     return InvalidRequest if 400 <= status < 500 else Refused
 
 
-def retryable_status(status: int) -> bool:
-    """Whether a status asks for another try although its class does not (408, 409, 425)."""
-    return status in _RETRYABLE_STATUSES
+def retryable_status(status: int) -> bool | None:
+    """Whether a status asks for another try, where its class says otherwise (408, 501)."""
+    return _RETRYABLE_STATUSES.get(status)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

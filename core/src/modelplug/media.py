@@ -23,13 +23,13 @@ class Media:
     @property
     def file_name(self) -> str:
         """`name`, or one with the suffix of `mime`: servers read the format off it."""
-        return self.name or f"file{mimetypes.guess_extension(self.mime) or '.bin'}"
+        return self.name or f"file{suffix_of(self.mime)}"
 
     def save(self, path: str | Path) -> Path:
         """Write to *path*; a path without a suffix gets the one of `mime`. Answers the path."""
         target = Path(path)
         if not target.suffix:
-            target = target.with_suffix(mimetypes.guess_extension(self.mime) or ".bin")
+            target = target.with_suffix(suffix_of(self.mime))
         target.write_bytes(self.data)
         return target
 
@@ -66,8 +66,9 @@ def as_file(item: File) -> Media | Remote:
     path = Path(item).expanduser()
     try:
         data = path.read_bytes()
-    except OSError as exc:
-        msg = f"the file {str(item)!r} cannot be read: {exc.strerror}; give a path, bytes or URL"
+    except (OSError, ValueError) as exc:  # ValueError: a null byte in the name
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        msg = f"the file {str(item)!r} cannot be read: {reason}; give a path, bytes or URL"
         raise ConfigError(msg) from exc
     return Media(data, mimetypes.guess_type(path.name)[0] or sniff(data), path.name)
 
@@ -96,6 +97,22 @@ _MAGIC: Iterable[tuple[bytes, str]] = (
     (b"OggS", "audio/ogg"),
     (b"fLaC", "audio/flac"),
 )
+
+
+_SUFFIXES = {
+    "audio/wav": ".wav",
+    "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "audio/aac": ".aac",
+    "image/webp": ".webp",
+}
+
+
+def suffix_of(mime: str) -> str:
+    """The suffix of files of type *mime*, or .bin."""
+    bare = mime.partition(";")[0].strip().lower()
+    # Python's own table lacks these where the system has no mime.types (3.11).
+    return _SUFFIXES.get(bare) or mimetypes.guess_extension(bare) or ".bin"
 
 
 def sniff(data: bytes) -> str:

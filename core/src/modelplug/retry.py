@@ -39,7 +39,7 @@ class Retry:
             return None
         if error.retry_after is not None:
             return error.retry_after if error.retry_after <= self.patience else None
-        ceiling = min(self.longest, self.base * 2.0 ** (attempt - 1))
+        ceiling = min(self.longest, self.base * 2.0 ** min(attempt - 1, 64))
         return ceiling * (0.5 + 0.5 * rng())
 
 
@@ -50,26 +50,26 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     `retry-after` is seconds or an HTTP date (RFC 9110 section 10.2.3); what cannot be read
     is None. Header names are lower case.
     """
-    try:
-        if text := headers.get("retry-after-ms"):
-            return _finite(float(text) / 1000)
-    except ValueError:
-        pass
+    milliseconds = _finite(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
     text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    try:
-        return _finite(float(text))
-    except ValueError:
-        pass
+    seconds = _finite(text)
+    if seconds is not None or not text:
+        return seconds
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return max(0.0, (when - (now or datetime.now(UTC))).total_seconds())
 
 
-def _finite(seconds: float) -> float | None:
+def _finite(text: str) -> float | None:
+    """*text* as seconds, or None unless it is a number from 0."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
     return seconds if 0.0 <= seconds < float("inf") else None

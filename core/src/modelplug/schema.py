@@ -18,6 +18,9 @@ import orjson
 
 from modelplug.errors import BadReply, ConfigError, FormatError
 
+Definitions = dict[type[Any], tuple[str, dict[str, Any]]]
+"""Class → (its name under `$defs`, its schema)."""
+
 _SIMPLE: dict[object, str] = {
     str: "string",
     int: "integer",
@@ -32,17 +35,21 @@ def schema_of(given: object) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
     if isinstance(given, type) and attrs.has(given):
-        definitions: dict[str, Any] = {}
+        definitions: Definitions = {}
         schema = _object(given, definitions, given)
         if definitions:
-            schema["$defs"] = definitions
+            schema["$defs"] = dict(definitions.values())
         return {"title": given.__name__, **schema}
     msg = f"schema= takes an attrs class or a JSON Schema, not {given!r}"
     raise ConfigError(msg)
 
 
-def _object(cls: type[Any], definitions: dict[str, Any], root: type[Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
+def _object(cls: type[Any], definitions: Definitions, root: type[Any]) -> dict[str, Any]:
+    try:
+        hints = typing.get_type_hints(cls)
+    except NameError as exc:
+        msg = f"the types of {cls.__name__}'s fields cannot be found: {exc}; define it in a module"
+        raise ConfigError(msg) from exc
     properties = {
         field.name: _schema(hints[field.name], definitions, root)
         for field in attrs.fields(cls)
@@ -56,7 +63,7 @@ def _object(cls: type[Any], definitions: dict[str, Any], root: type[Any]) -> dic
     }
 
 
-def _schema(hint: Any, definitions: dict[str, Any], root: type[Any]) -> dict[str, Any]:
+def _schema(hint: Any, definitions: Definitions, root: type[Any]) -> dict[str, Any]:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return {}
@@ -77,12 +84,22 @@ def _schema(hint: Any, definitions: dict[str, Any], root: type[Any]) -> dict[str
     if isinstance(hint, type) and attrs.has(hint):
         if hint is root:
             return {"$ref": "#"}
-        if hint.__name__ not in definitions:
-            definitions[hint.__name__] = {}  # a class that holds itself ends here
-            definitions[hint.__name__] = _object(hint, definitions, root)
-        return {"$ref": f"#/$defs/{hint.__name__}"}
+        return {"$ref": f"#/$defs/{_define(hint, definitions, root)}"}
     msg = f"a field of type {hint!r} has no JSON Schema; use attrs classes and plain types"
     raise ConfigError(msg)
+
+
+def _define(cls: type[Any], definitions: Definitions, root: type[Any]) -> str:
+    """The name under which *cls* is defined; two classes may have one name."""
+    if cls not in definitions:
+        taken = {name for name, _ in definitions.values()}
+        number, name = 1, cls.__name__
+        while name in taken:
+            number += 1
+            name = f"{cls.__name__}{number}"
+        definitions[cls] = name, {}  # a class that holds itself ends here
+        definitions[cls] = name, _object(cls, definitions, root)
+    return definitions[cls][0]
 
 
 def read_reply(text: str, given: object) -> Any:
@@ -93,7 +110,10 @@ def read_reply(text: str, given: object) -> Any:
         msg = f"the reply is not JSON: {text[:200]!r}"
         raise FormatError(msg, reply=text) from exc
     if isinstance(given, Mapping):
-        faults = list(_faults(data, given, given, "$"))
+        try:
+            faults = list(_faults(data, given, given, "$"))
+        except RecursionError:
+            faults = ["nested too deeply to be checked @ $"]
         if faults:
             msg = f"the reply does not fit the schema: {'; '.join(faults)}"
             raise FormatError(msg, reply=text)
@@ -109,7 +129,8 @@ def read_reply(text: str, given: object) -> Any:
 def _unfenced(text: str) -> str:
     stripped = text.strip()
     if stripped.startswith("```") and stripped.endswith("```"):
-        return stripped.removeprefix("```json").strip("`").strip()
+        language, newline, rest = stripped[3:-3].partition("\n")
+        return rest if newline else language.removeprefix("json")
     return stripped
 
 
@@ -131,9 +152,13 @@ def _is(value: object, type_: str) -> bool:
 
 
 def _faults(
-    value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], path: str
+    value: Any, schema: Mapping[str, Any] | bool, root: Mapping[str, Any], path: str
 ) -> typing.Iterator[str]:
     """Each fault of *value* with its path, by the keywords that strict output knows."""
+    if isinstance(schema, bool):
+        if not schema:
+            yield f"no value is allowed @ {path}"
+        return
     if reference := schema.get("$ref"):
         yield from _faults(value, _resolve(reference, root), root, path)
         return
@@ -176,10 +201,18 @@ def _object_faults(
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Any = root
-    for step in reference.removeprefix("#").strip("/").split("/"):
-        if step:
-            found = found.get(step) if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping):
-        msg = f"the schema has no {reference!r}"
-        raise ConfigError(msg)
-    return found
+    seen = {reference}
+    while True:
+        for step in reference.removeprefix("#").strip("/").split("/"):
+            if step:
+                found = found.get(step) if isinstance(found, Mapping) else None
+        if not isinstance(found, Mapping):
+            msg = f"the schema has no {reference!r}"
+            raise ConfigError(msg)
+        if "$ref" not in found:
+            return found
+        found, reference = root, found["$ref"]
+        if reference in seen:
+            msg = f"the schema's {reference!r} refers to itself"
+            raise ConfigError(msg)
+        seen.add(reference)

@@ -41,13 +41,13 @@ def resolve(
 
     *name* is the argument's name; *variable* what follows MODELPLUG_ and LAZYLLM_; *vendor*
     the vendor's own variables in the order that its manifest gives. A variable that is set
-    to nothing counts as not set.
+    to nothing, or to spaces, counts as not set.
     """
     if argument is not None:
         return Setting(argument, f"argument {name}")
     names = [OURS + variable, *vendor, REFERENCE + variable]
     for candidate in names:
-        if value := env.get(candidate):
+        if (value := env.get(candidate, "")).strip():
             return Setting(value, candidate)
     return Setting(default, "default") if default is not None else None
 
@@ -67,7 +67,8 @@ def find_keys(
     """The keys of provider *source* and what decided them; () and "" where there are none."""
     if argument is not None:
         several = [argument] if isinstance(argument, str | Secret) else argument
-        return tuple(read_key(key, env) for key in several), "argument api_key"
+        keys = tuple(read_key(key, env) for key in several)
+        return tuple(key for key in keys if key.reveal()), "argument api_key"
     variable = variable_of(source, "api_key")
     found = resolve("api_key", variable=variable, vendor=vendor, env=env)
     return ((read_key(found.value, env),), found.origin) if found else ((), "")
@@ -79,19 +80,30 @@ def read_key(key: str | Secret, env: Mapping[str, str]) -> Secret:
         return key
     kind, colon, rest = key.partition(":")
     if colon and kind == "env":
-        if not env.get(rest):
+        if not env.get(rest, "").strip():
             msg = f"api_key='env:{rest}' and {rest} is not set; set it"
             raise MissingKey(msg)
         return Secret(env[rest].strip())
     if colon and kind == "file":
-        try:
-            return Secret(Path(rest).expanduser().read_text(encoding="utf-8").strip())
-        except OSError as exc:
-            msg = f"api_key='file:{rest}' cannot be read: {exc.strerror}; check the path"
-            raise MissingKey(msg) from exc
+        return _written_in(rest)
     if colon and kind == "cmd":
         return _told_by(rest)
     return Secret(key.strip())
+
+
+def _written_in(path: str) -> Secret:
+    try:
+        key = Path(path).expanduser().read_text(encoding="utf-8").strip()
+    except OSError as exc:
+        msg = f"api_key='file:{path}' cannot be read: {exc.strerror}; check the path"
+        raise MissingKey(msg) from exc
+    except ValueError:  # not chained: a UnicodeDecodeError holds the whole file
+        msg = f"api_key='file:{path}' is no text; check the path"
+        raise MissingKey(msg) from None
+    if not key:
+        msg = f"api_key='file:{path}' is empty; check the path"
+        raise MissingKey(msg)
+    return Secret(key)
 
 
 def _told_by(command: str) -> Secret:
@@ -100,7 +112,7 @@ def _told_by(command: str) -> Secret:
         ran = subprocess.run(  # noqa: S603 - the caller's own command, as a list
             shlex.split(command), capture_output=True, check=True, text=True, timeout=10
         )
-    except (OSError, ValueError, subprocess.SubprocessError) as exc:
+    except (OSError, ValueError, IndexError, subprocess.SubprocessError) as exc:
         # Not the exception itself: its text may hold what the program printed.
         msg = f"the program of api_key='cmd:...' failed ({type(exc).__name__}); run it by hand"
         raise MissingKey(msg) from None

@@ -19,12 +19,17 @@ T = TypeVar("T")
 # only constructed never needs it.
 
 
+class _Mismatch(TypeError):
+    """A value of another type than the field's."""
+
+
 def _exactly(kind: type[T]) -> Any:
-    def hook(value: object, _: type[T]) -> T:
+    def hook(value: object, cls: type[T]) -> T:
         if type(value) is kind:
-            return value
+            # The hook for str is asked for each StrEnum too.
+            return value if cls is kind else cls(value)  # type: ignore[call-arg]
         msg = f"{kind.__name__} expected, not {type(value).__name__}"
-        raise TypeError(msg)
+        raise _Mismatch(msg)
 
     return hook
 
@@ -33,7 +38,7 @@ def _number(value: object, _: type[float]) -> float:
     if type(value) in (float, int):
         return float(value)  # type: ignore[arg-type]  # narrowed by the line above
     msg = f"number expected, not {type(value).__name__}"
-    raise TypeError(msg)
+    raise _Mismatch(msg)
 
 
 def _converter(*, detailed: bool, strict: bool = False) -> Converter:
@@ -41,7 +46,7 @@ def _converter(*, detailed: bool, strict: bool = False) -> Converter:
 
     converter = Converter(detailed_validation=detailed, forbid_extra_keys=strict)
     # cattrs' own hooks make the text "None" of a JSON null typed str, and 1 of "1".
-    for kind in (str, int, bool):
+    for kind in (str, int, bool, type(None)):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _number)
     return converter
@@ -90,8 +95,16 @@ def _structure_with_paths(data: object, cls: type[T]) -> T:
     try:
         return _detailed().structure(data, cls)
     except Exception as exc:
-        msg = f"the reply is not a {cls.__name__}: {'; '.join(transform_error(exc))}"
+        reasons = transform_error(exc, format_exception=_reply_fault)
+        msg = f"the reply is not a {cls.__name__}: {'; '.join(reasons)}"
         raise BadReply(msg) from exc
+
+
+def _reply_fault(exc: BaseException, kind: type | None) -> str:
+    from cattrs.v import format_exception
+
+    # cattrs' own words name the type that was expected and not the one that came.
+    return str(exc) if isinstance(exc, _Mismatch) else format_exception(exc, kind)
 
 
 def structure_config(data: object, cls: type[T], where: str) -> T:

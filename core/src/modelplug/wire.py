@@ -180,13 +180,14 @@ class Codec(Generic[C, R]):
         cls = self.codes.get(code or "") or self.codes.get(type_ or "") or by_status
         told = f"{self.endpoint.provider} answered {response.status}"
         text = f"{told}: {message}" if message else told
+        word = code or type_
         for key in self.endpoint.keys.items:
-            text = key.redact(text)
+            text, word = key.redact(text), word and key.redact(word)
         return cls(
             text,
             status=response.status,
-            code=code or type_,
-            retryable=retryable_status(response.status) or None if cls is by_status else None,
+            code=word,
+            retryable=retryable_status(response.status) if cls is by_status else None,
             retry_after=retry_after(response.headers),
             provider=self.endpoint.provider,
             request_id=response.request_id,

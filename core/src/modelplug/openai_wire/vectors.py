@@ -56,14 +56,15 @@ class OpenAIEmbed(OpenAICodec[EmbedCall, Embeddings]):
 
 
 def _indexes(items: list[dict[str, Any]]) -> Iterable[int]:
-    # Some servers leave `index` out; then the order is the inputs'.
-    return [item.get("index", place) for place, item in enumerate(items)]
+    # Some servers leave `index` out or null; then the order is the inputs'.
+    told = [item.get("index") for item in items]
+    return [place if type(at) is not int else at for place, at in enumerate(told)]
 
 
 def _vector(item: dict[str, Any]) -> list[float]:
     vector = item["embedding"]
     if isinstance(vector, str):
-        return _floats(vector)
+        vector = _floats(vector)
     if isinstance(vector, list) and vector and isinstance(vector[0], list):
         vector = vector[0]
     if not isinstance(vector, list) or not vector or type(vector[0]) not in (float, int):
