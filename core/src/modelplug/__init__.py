@@ -18,11 +18,13 @@ from modelplug._version import VERSION as __version__
 
 if TYPE_CHECKING:
     from modelplug.choose import AutoModel, Choice, explain
+    from modelplug.fallbacks import fallback
     from modelplug.formatters import Formatter
     from modelplug.hookspecs import hookimpl
     from modelplug.media import Media
     from modelplug.models import Model
     from modelplug.online import OnlineModule
+    from modelplug.tapes import tape
     from modelplug.trainable import TrainableModule, deploy, finetune, formatter
     from modelplug.types import ModelType, Secret, Timeouts
 
@@ -39,9 +41,11 @@ _HOMES = {
     "TrainableModule": "trainable",
     "deploy": "trainable",
     "explain": "choose",
+    "fallback": "fallbacks",
     "finetune": "trainable",
     "formatter": "trainable",
     "hookimpl": "hookspecs",
+    "tape": "tapes",
 }
 
 __all__ = [
@@ -58,9 +62,11 @@ __all__ = [
     "__version__",
     "deploy",
     "explain",
+    "fallback",
     "finetune",
     "formatter",
     "hookimpl",
+    "tape",
 ]
 
 

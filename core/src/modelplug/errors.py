@@ -11,6 +11,7 @@ Every error that modelplug raises.
     │   ├── PluginBroken         it was found and could not be loaded, or broke its contract
     │   └── BadManifest          its modelplug.toml cannot be read
     ├── Unsupported              the model cannot do what was asked (also a NotImplementedError)
+    ├── TapeMismatch             a call that the tape being played back does not hold
     ├── FormatError              a reply could not be given the form that was asked for
     ├── EngineError              a local engine
     │   ├── EngineFailed         did not start; the cause and the last lines of its log
@@ -82,6 +83,10 @@ class BadManifest(PluginError):
 
 class Unsupported(ModelplugError, NotImplementedError):
     """The model cannot do what was asked."""
+
+
+class TapeMismatch(ModelplugError):
+    """A call that the tape being played back does not hold; the difference is shown."""
 
 
 class FormatError(ModelplugError, ValueError):

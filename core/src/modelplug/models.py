@@ -69,13 +69,12 @@ class Model:
         """The key: usable, never shown."""
         raise NotImplementedError
 
-    def _codec(self) -> AnyCodec:
+    def _connect(self) -> Flow[AnyCodec]:
+        """The codec, once whatever must run does run."""
         raise NotImplementedError
 
-    async def _acodec(self) -> AnyCodec:
-        return self._codec()
-
     def _watched(self, flow: Generator[Y, Any, T]) -> Generator[Y, Any, T]:
+        """*flow*, with errors told better by who knows more."""
         return flow
 
     def _another(self, view: View) -> Self:
@@ -105,28 +104,27 @@ class Model:
         timeouts, echo = self._taken(options)
         if echo:
             return self._collected(list(self._echoed(given, options, timeouts, echo)), options)
-        return _transport().run(self._flow(self._codec(), given, options), timeouts)
+        return _transport().run(self._flow(given, options), timeouts)
 
     async def arespond(self, given: Any = None, **options: Any) -> Any:
         """As `respond`."""
         timeouts, echo = self._taken(options)
-        codec = await self._acodec()
         if echo:
-            flow = self._events(codec, given, options)
+            flow = self._events(given, options)
             with _Echo(echo) as terminal:
                 events = [terminal.show(e) async for e in _transport().astream(flow, timeouts)]
             return self._collected(events, options)
-        return await _transport().arun(self._flow(codec, given, options), timeouts)
+        return await _transport().arun(self._flow(given, options), timeouts)
 
     def events(self, given: Any = None, **options: Any) -> Generator[Event, None, None]:
         """Typed events as they arrive; the last is the one Finish."""
         timeouts, _ = self._taken(options)
-        return _transport().stream(self._events(self._codec(), given, options), timeouts)
+        return _transport().stream(self._events(given, options), timeouts)
 
     async def aevents(self, given: Any = None, **options: Any) -> AsyncGenerator[Event, None]:
         """As `events`."""
         timeouts, _ = self._taken(options)
-        flow = self._events(await self._acodec(), given, options)
+        flow = self._events(given, options)
         async with contextlib.aclosing(_transport().astream(flow, timeouts)) as events:
             async for event in events:
                 yield event
@@ -160,8 +158,7 @@ class Model:
         where none is given. The first error ends the others and is raised.
         """
         timeouts, _ = self._taken(options)
-        codec = self._codec()
-        flows = [self._flow(codec, given, options) for given in inputs]
+        flows = [self._flow(given, options) for given in inputs]
         with _Progress(progress) as told:
             results = _transport().run(_all(Together(flows, concurrency, told)), timeouts)
         return [self._value(result) for result in results]
@@ -176,8 +173,7 @@ class Model:
     ) -> list[Any]:
         """As `map`."""
         timeouts, _ = self._taken(options)
-        codec = await self._acodec()
-        flows = [self._flow(codec, given, options) for given in inputs]
+        flows = [self._flow(given, options) for given in inputs]
         with _Progress(progress) as told:
             results = await _transport().arun(_all(Together(flows, concurrency, told)), timeouts)
         return [self._value(result) for result in results]
@@ -231,14 +227,17 @@ class Model:
 
     # What the pairs above have in common.
 
-    def _flow(self, codec: AnyCodec, given: Any, options: Mapping[str, Any]) -> Flow[Any]:
-        return self._watched(FLOWS[self.type](codec, self._view, given, options))
+    def _flow(self, given: Any, options: Mapping[str, Any]) -> Flow[Any]:
+        codec = yield from self._connect()
+        flow = FLOWS[self.type](codec, self._view, given, options)
+        return (yield from self._watched(flow))
 
-    def _events(self, codec: AnyCodec, given: Any, options: Mapping[str, Any]) -> EventFlow:
+    def _events(self, given: Any, options: Mapping[str, Any]) -> EventFlow:
+        codec = yield from self._connect()
         if not self.type.chats:
             msg = f"a model of type {self.type} does not stream; call it"
             raise Unsupported(msg)
-        return self._watched(chat_events(codec, self._view, given, options))
+        yield from self._watched(chat_events(codec, self._view, given, options))
 
     def _taken(self, options: dict[str, Any]) -> tuple[Timeouts | None, Stream]:
         """(`timeout`, `stream`), which are for this side of the wire, taken out of *options*."""
@@ -249,12 +248,12 @@ class Model:
             msg = f"timeout= takes seconds or modelplug.Timeouts, not {timeout!r}"
             raise ConfigError(msg)
         echo = _checked_stream(options.pop("stream", self._view.stream))
-        return timeout, echo if self.type.chats else False
+        return timeout, echo if echo and self.type.chats else False
 
     def _echoed(
         self, given: Any, options: Mapping[str, Any], timeouts: Timeouts | None, echo: Stream
     ) -> Iterator[Event]:
-        flow = self._events(self._codec(), given, options)
+        flow = self._events(given, options)
         with _Echo(echo) as terminal:
             for event in _transport().stream(flow, timeouts):
                 yield terminal.show(event)

@@ -17,6 +17,7 @@ from modelplug.retry import Retry
 from modelplug.settings import Keys, find_keys, key_variables, resolve, variable_of
 from modelplug.tasks import AnyCodec, Stream, View, check_options
 from modelplug.types import Endpoint, ModelType, Quirks, Secret, Timeouts
+from modelplug.wire import Flow
 
 
 @frozen
@@ -182,8 +183,9 @@ class OnlineModule(Model):
         """The key: usable, never shown."""
         return self._online.endpoint.api_key
 
-    def _codec(self) -> AnyCodec:
+    def _connect(self) -> Flow[AnyCodec]:
         return self._online
+        yield  # a generator, though nothing has to be waited for
 
     def _another(self, view: View) -> Self:
         other = object.__new__(type(self))

@@ -25,6 +25,7 @@ from modelplug.types import (
     Ranking,
     Reasoning,
     RerankCall,
+    Reset,
     SpeakCall,
     Text,
     ToolCall,
@@ -176,6 +177,8 @@ def collect(events: Iterable[Event]) -> Completion:
                 thoughts.append(event.text)
             case ToolCall():
                 calls.append(event)
+            case Reset():
+                text, thoughts, calls = [], [], []
             case Usage():
                 usage = event
             case Finish():

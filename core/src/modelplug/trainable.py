@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import weakref
 from collections.abc import Generator
@@ -28,6 +27,7 @@ from modelplug.plugins import Plugins, installed
 from modelplug.runtime import Engine
 from modelplug.tasks import AnyCodec, Stream, View
 from modelplug.types import Deployment, Endpoint, ModelType, Plan, Secret, Weights
+from modelplug.wire import Blocking, Flow
 
 Y = TypeVar("Y")
 T = TypeVar("T")
@@ -333,10 +333,10 @@ class TrainableModule(Model):
             raise EngineError(msg)
         return codec
 
-    async def _acodec(self) -> AnyCodec:
+    def _connect(self) -> Flow[AnyCodec]:
         if self._local.codec is None:
-            return await asyncio.to_thread(self._codec)
-        return self._local.codec
+            yield Blocking(self._local.start)
+        return self._codec()
 
     def _watched(self, flow: Generator[Y, Any, T]) -> Generator[Y, Any, T]:
         try:

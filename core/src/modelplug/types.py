@@ -16,6 +16,7 @@ from modelplug.retry import Retry
 from modelplug.rotation import Rotation
 
 __all__ = [
+    "Attempt",
     "ChatCall",
     "Completion",
     "Deployment",
@@ -34,6 +35,7 @@ __all__ = [
     "Ranking",
     "Reasoning",
     "RerankCall",
+    "Reset",
     "Secret",
     "Segment",
     "SpeakCall",
@@ -275,7 +277,23 @@ class Finish:
     id: str = ""
 
 
-Event = Text | Reasoning | ToolCallDelta | ToolCall | Usage | Finish
+@frozen
+class Reset:
+    """What came before is void: a fallback begins the answer anew with another model."""
+
+    kind: ClassVar[Literal["reset"]] = "reset"
+    reason: str
+
+
+@frozen
+class Attempt:
+    """One model that a fallback tried; `error` is empty for the one that answered."""
+
+    model: str
+    error: str = ""
+
+
+Event = Text | Reasoning | ToolCallDelta | ToolCall | Usage | Reset | Finish
 
 
 @frozen
@@ -308,6 +326,7 @@ class Completion:
     id: str = ""
     parsed: Any = None
     raw: Mapping[str, Any] = field(factory=dict, repr=False)
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def value(self) -> Any:
@@ -363,6 +382,7 @@ class Embeddings:
     usage: Usage = Usage()
     single: bool = False
     raw: Mapping[str, Any] = field(factory=dict, repr=False)
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def value(self) -> list[float] | list[list[float]]:
@@ -396,6 +416,7 @@ class Ranking:
     model: str = ""
     usage: Usage = Usage()
     raw: Mapping[str, Any] = field(factory=dict, repr=False)
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def value(self) -> list[tuple[int, float]]:
@@ -433,6 +454,7 @@ class Transcript:
     model: str = ""
     usage: Usage = Usage()
     raw: Mapping[str, Any] = field(factory=dict, repr=False)
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def value(self) -> str:
@@ -475,6 +497,7 @@ class Produced:
     usage: Usage = Usage()
     notes: tuple[str, ...] = ()
     raw: Mapping[str, Any] = field(factory=dict, repr=False)
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def value(self) -> Media | list[Media]:

@@ -106,10 +106,17 @@ class Together:
     progress: Callable[[int, int], None] | None = None
 
 
-Flow = Generator["Request | Together", Any, T]
+@frozen
+class Blocking:
+    """A function that waits, such as one that starts an engine; its result is sent back."""
+
+    function: Callable[[], Any]
+
+
+Flow = Generator["Request | Together | Blocking", Any, T]
 """Yields requests, is sent their responses, returns the result."""
 
-EventFlow = Generator["Request | Together | Sequence[Event]", Any, None]
+EventFlow = Generator["Request | Together | Blocking | Sequence[Event]", Any, None]
 """
 A flow that streams. It yields a Request (and is sent the head of the reply), then lists of
 events (and is sent the next bytes of the body, None at its end).

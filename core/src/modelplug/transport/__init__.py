@@ -18,17 +18,24 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar, cast
 
 from modelplug.errors import CallError
+from modelplug.tapes import current
 from modelplug.transport.exchange import AsyncExchange, Exchange
 from modelplug.transport.patience import Group, Patience
 from modelplug.transport.pool import Async, Pool, Sync, async_connection, sync_connection
+from modelplug.transport.taped import (
+    AsyncPlayedExchange,
+    AsyncTapedExchange,
+    PlayedExchange,
+    TapedExchange,
+)
 from modelplug.types import Event, Finish, Timeouts
-from modelplug.wire import EventFlow, Flow, Request, Response, Together
+from modelplug.wire import Blocking, EventFlow, Flow, Request, Response, Together
 
 __all__ = ["Transport", "shared"]
 
 T = TypeVar("T")
 A = TypeVar("A")
-Step = Request | Together | Sequence[Event]
+Step = Request | Together | Blocking | Sequence[Event]
 
 
 class Transport:
@@ -50,6 +57,8 @@ class Transport:
                 try:
                     if isinstance(step, Together):
                         answer: Any = self._together(step, timeouts)
+                    elif isinstance(step, Blocking):
+                        answer = step.function()
                     else:
                         patience = patience or Patience(timeouts or step.timeouts, group)
                         answer = self._fetch(step, patience)
@@ -69,6 +78,8 @@ class Transport:
                 try:
                     if isinstance(step, Together):
                         answer: Any = await self._atogether(step, timeouts)
+                    elif isinstance(step, Blocking):
+                        answer = await asyncio.to_thread(step.function)
                     else:
                         patience = patience or Patience(timeouts or step.timeouts)
                         answer = await self._afetch(step, patience)
@@ -82,21 +93,42 @@ class Transport:
     def _fetch(self, request: Request, patience: Patience) -> Response:
         if request.delay:
             patience.sleep(request.delay)
-        with Exchange(self._pool, request, patience) as exchange:
-            return exchange.response
+        exchange = self._open(request, patience)
+        exchange.close()
+        return exchange.response
+
+    def _open(self, request: Request, patience: Patience) -> Exchange | PlayedExchange:
+        tape = current()
+        if tape is None:
+            return Exchange(self._pool, request, patience).open()
+        if tape.records:
+            return TapedExchange(self._pool, request, patience, tape).open()
+        return PlayedExchange(tape.find(request))
 
     async def _afetch(self, request: Request, patience: Patience) -> Response:
         if request.delay:
             await asyncio.sleep(patience.allow(request.delay))
-        async with AsyncExchange(await self._loop_pool(), request, patience) as exchange:
-            return exchange.response
+        exchange = await self._aopen(request, patience)
+        await exchange.close()
+        return exchange.response
+
+    async def _aopen(
+        self, request: Request, patience: Patience
+    ) -> AsyncExchange | AsyncPlayedExchange:
+        tape = current()
+        if tape is not None and not tape.records:
+            return AsyncPlayedExchange(tape.find(request))
+        pool = await self._loop_pool()
+        if tape is None:
+            return await AsyncExchange(pool, request, patience).open()
+        return await AsyncTapedExchange(pool, request, patience, tape).open()
 
     def stream(
         self, flow: EventFlow, timeouts: Timeouts | None = None
     ) -> Generator[Event, None, None]:
         """Run a flow that streams; closing the generator ends the request."""
         patience: Patience | None = None
-        exchange: Exchange | None = None
+        exchange: Exchange | PlayedExchange | None = None
         answer: Any
         try:
             step = _advance(flow.send, None)
@@ -109,10 +141,12 @@ class Transport:
                         patience = patience or Patience(timeouts or step.timeouts)
                         if step.delay:
                             patience.sleep(step.delay)
-                        exchange = Exchange(self._pool, step, patience).open()
+                        exchange = self._open(step, patience)
                         answer = exchange.response
                     elif isinstance(step, Together):
                         answer = self._together(step, timeouts)
+                    elif isinstance(step, Blocking):
+                        answer = step.function()
                     else:
                         yield from step
                         answer = None
@@ -134,7 +168,7 @@ class Transport:
     ) -> AsyncGenerator[Event, None]:
         """Run a flow that streams; closing the generator ends the request."""
         patience: Patience | None = None
-        exchange: AsyncExchange | None = None
+        exchange: AsyncExchange | AsyncPlayedExchange | None = None
         answer: Any
         try:
             step = _advance(flow.send, None)
@@ -147,11 +181,12 @@ class Transport:
                         patience = patience or Patience(timeouts or step.timeouts)
                         if step.delay:
                             await asyncio.sleep(patience.allow(step.delay))
-                        pool = await self._loop_pool()
-                        exchange = await AsyncExchange(pool, step, patience).open()
+                        exchange = await self._aopen(step, patience)
                         answer = exchange.response
                     elif isinstance(step, Together):
                         answer = await self._atogether(step, timeouts)
+                    elif isinstance(step, Blocking):
+                        answer = await asyncio.to_thread(step.function)
                     else:
                         for event in step:
                             yield event

@@ -33,8 +33,7 @@ def streams(request: Request, status: int, headers: dict[str, str]) -> bool:
 
 class Exchange:
     """
-    `open` it, then `close` it, or use it as a context manager. `response` is the whole reply,
-    or its head where it streams.
+    `open` it, then `close` it. `response` is the whole reply, or its head where it streams.
     """
 
     def __init__(self, pool: Pool[Sync], request: Request, patience: Patience) -> None:
@@ -44,9 +43,6 @@ class Exchange:
         self._patience = patience
         self._reply: httpcore.Response | None = None
         self.response: Response
-
-    def __enter__(self) -> Exchange:
-        return self.open()
 
     def open(self) -> Exchange:
         """Send the request and read the reply, or its head."""
@@ -109,9 +105,6 @@ class Exchange:
         except (*WIRE_ERRORS, CallError):
             return  # the answer is complete; only the connection is lost
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Give the connection back, or close it if the reply was not read to its end."""
         self._patience.cut = nothing_to_cut
@@ -134,9 +127,6 @@ class AsyncExchange:
         self._patience = patience
         self._reply: httpcore.Response | None = None
         self.response: Response
-
-    async def __aenter__(self) -> AsyncExchange:
-        return await self.open()
 
     async def open(self) -> AsyncExchange:
         """Send the request and read the reply, or its head."""
@@ -209,9 +199,6 @@ class AsyncExchange:
                 pass
         except (*WIRE_ERRORS, CallError):
             return  # the answer is complete; only the connection is lost
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Give the connection back, or close it if the reply was not read to its end."""
