@@ -42,7 +42,8 @@ _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ds-request-id", "x-tt-lo
 @frozen
 class Request:
     """
-    One HTTP request. `delay` seconds pass before it is sent; `auth` becomes the bearer token.
+    One HTTP request. `delay` seconds pass before it is sent, on a terminal with `waiting_for`
+    shown meanwhile; `auth` becomes the bearer token.
 
     Give `body`, or for multipart `form` fields and `files` (field name, Media). `stream` asks
     for the reply in pieces as they arrive.
@@ -58,6 +59,7 @@ class Request:
     secret_headers: Mapping[str, Secret] = field(factory=dict)
     stream: bool = False
     delay: float = 0.0
+    waiting_for: str = ""
     timeouts: Timeouts = Timeouts()
 
 
@@ -233,10 +235,12 @@ class Codec(Generic[C, R]):
         Whatever ends the waiting, Ctrl-C and cancellation too, carries the id *task*, by
         which the job can be picked up again (`resume=`).
         """
-        wait = every
+        wait, asked = every, 0
         try:
             while True:
-                response = yield from self.send(evolve(request, delay=wait))
+                told = f"{self.endpoint.provider}: job {task}, asked {asked} times"
+                response = yield from self.send(evolve(request, delay=wait, waiting_for=told))
+                asked += 1
                 answer = result(response)
                 if answer is not None:
                     return answer

@@ -28,6 +28,7 @@ from modelplug.transport.taped import (
     PlayedExchange,
     TapedExchange,
 )
+from modelplug.transport.waiting import waiting
 from modelplug.types import Event, Finish, Timeouts
 from modelplug.wire import Blocking, EventFlow, Flow, Request, Response, Together
 
@@ -92,7 +93,8 @@ class Transport:
 
     def _fetch(self, request: Request, patience: Patience) -> Response:
         if request.delay:
-            patience.sleep(request.delay)
+            with waiting(request.waiting_for):
+                patience.sleep(request.delay)
         exchange = self._open(request, patience)
         exchange.close()
         return exchange.response
@@ -107,7 +109,8 @@ class Transport:
 
     async def _afetch(self, request: Request, patience: Patience) -> Response:
         if request.delay:
-            await asyncio.sleep(patience.allow(request.delay))
+            with waiting(request.waiting_for):
+                await asyncio.sleep(patience.allow(request.delay))
         exchange = await self._aopen(request, patience)
         await exchange.close()
         return exchange.response
