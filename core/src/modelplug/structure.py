@@ -96,8 +96,12 @@ def _structure_with_paths(data: object, cls: type[T]) -> T:
         return _detailed().structure(data, cls)
     except Exception as exc:
         reasons = transform_error(exc, format_exception=_reply_fault)
-        msg = f"the reply is not a {cls.__name__}: {'; '.join(reasons)}"
+        msg = f"the reply is not a {_name(cls)}: {'; '.join(reasons)}"
         raise BadReply(msg) from exc
+
+
+def _name(cls: object) -> str:
+    return getattr(cls, "__name__", str(cls))  # a union has none
 
 
 def _reply_fault(exc: BaseException, kind: type | None) -> str:
