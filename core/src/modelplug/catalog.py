@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from modelplug.errors import BadManifest, ConfigError, did_you_mean
 from modelplug.structure import structure_config
@@ -17,8 +17,37 @@ from modelplug.types import Limits, ModelType, Quirks
 
 FILE_NAME = "modelplug.toml"
 
+CAPABILITIES = frozenset(
+    "embed-base64 image-input json-object json-schema reasoning stream tools".split()
+)
+"""The words that `does` may hold."""
+
 CONTRACT = 1
 """Version of the contract between core and plugins; a manifest may name the one it needs."""
+
+
+def _keys_of(cls: type[Any]) -> Callable[[Any, Any, Mapping[str, Any]], None]:
+    known = [each.name.replace("_", "-") for each in fields(cls)]
+
+    def check(_: Any, __: Any, table: Mapping[str, Any]) -> None:
+        for key in table:
+            if key not in known:
+                msg = f"unknown key {key!r}{did_you_mean(key, known)}"
+                raise ConfigError(msg)
+
+    return check
+
+
+def _typed_keys(table: Mapping[str, str]) -> dict[str, str]:
+    return {ModelType.parse(name).value: model for name, model in table.items()}
+
+
+def _typed_values(table: Mapping[str, str]) -> dict[str, str]:
+    return {pattern: ModelType.parse(name).value for pattern, name in table.items()}
+
+
+def _typed(names: list[str]) -> list[str]:
+    return [ModelType.parse(name).value for name in names]
 
 
 @frozen
@@ -33,8 +62,8 @@ class Rule:
     match: str
     does: list[str] = field(factory=list)
     lacks: list[str] = field(factory=list)
-    limits: dict[str, Any] = field(factory=dict)
-    quirks: dict[str, Any] = field(factory=dict)
+    limits: dict[str, Any] = field(factory=dict, validator=_keys_of(Limits))
+    quirks: dict[str, Any] = field(factory=dict, validator=_keys_of(Quirks))
 
 
 def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,8 +88,8 @@ class Provider:
     base_url_env: list[str] = field(factory=list)
     key_env: list[str] = field(factory=list)
     key_url: str = ""
-    types: dict[str, str] = field(factory=dict)
-    models: dict[str, str] = field(factory=dict)
+    types: dict[str, str] = field(factory=dict, converter=_typed_keys)
+    models: dict[str, str] = field(factory=dict, converter=_typed_values)
     does: list[str] = field(factory=list)
     options: list[str] = field(factory=list)
     limits: Limits = Limits()
@@ -84,7 +113,7 @@ class Provider:
         name = model.lower()
         for pattern, type_ in self.models.items():
             if fnmatchcase(name, pattern):
-                return ModelType.parse(type_)
+                return ModelType(type_)
         return None
 
 
@@ -99,7 +128,7 @@ class EngineTraits:
 
     title: str
     formats: list[str]
-    types: list[str]
+    types: list[str] = field(converter=_typed)
     options: list[str] = field(factory=list)
     call_options: list[str] = field(factory=list)
     does: list[str] = field(factory=list)
@@ -133,6 +162,11 @@ class Manifest:
     module: str
     folder: Path
     tables: Mapping[str, Mapping[str, Any]]
+
+    def patterns(self, source: str) -> list[tuple[str, ModelType]]:
+        """(pattern, type) of `[create_online.<source>.models]`, without reading the rest."""
+        models = self.tables.get("create_online", {}).get(source, {}).get("models", {})
+        return [(pattern, ModelType.parse(type_)) for pattern, type_ in models.items()]
 
     def table(self, group: str, name: str) -> Any:
         """`[group.name]` as its class; BadManifest names the key that is wrong."""
@@ -173,13 +207,19 @@ def read_manifest(module: str) -> Manifest:
         msg = f"{module}: {FILE_NAME} is not TOML: {exc}"
         raise BadManifest(msg) from exc
     contract = data.pop("contract", CONTRACT)
+    if type(contract) is not int:
+        msg = f"{module}: {FILE_NAME}: contract is a whole number, not {contract!r}"
+        raise BadManifest(msg)
     if contract > CONTRACT:
         msg = (
             f"{module} needs version {contract} of the plugin contract and this modelplug "
             f"speaks {CONTRACT}; pip install --upgrade modelplug"
         )
         raise BadManifest(msg)
-    for table in data:
+    for table, entries in data.items():
+        if not isinstance(entries, dict):
+            msg = f"{module}: {FILE_NAME}: [{table}] is no table"
+            raise BadManifest(msg)
         if table not in TABLES:
             msg = (
                 f"{module}: {FILE_NAME} has an unknown table [{table}]{did_you_mean(table, TABLES)}"

@@ -67,7 +67,7 @@ def _urls(
     """(base URLs, what decided them)."""
     if url is not None:
         urls = [url] if isinstance(url, str) else url
-        return tuple(each.rstrip("/") for each in urls), "argument url"
+        return tuple(_plain(each) for each in urls), "argument url"
     if region is not None:
         if region not in provider.regions:
             known = ", ".join(provider.regions) or "none"
@@ -84,23 +84,34 @@ def _urls(
     if base is None:
         msg = f"{source} has no address of its own; pass url="
         raise ConfigError(msg)
-    return (base.value.rstrip("/"),), base.origin
+    return (_plain(base.value),), base.origin
+
+
+def _plain(url: str) -> str:
+    """*url* without a slash at its end. One with a password in it would be shown and logged."""
+    if "@" in urlsplit(url).netloc:
+        msg = "the address holds a user name or a password; take it out and pass api_key="
+        raise ConfigError(msg)
+    return url.rstrip("/")
 
 
 def _type_of(plugins: Plugins, provider: Provider, source: str, model: str | None) -> ModelType:
-    """By the provider's patterns, then all manifests', then the resolvers; else llm."""
-    default = next(iter(provider.types), "llm")
+    """
+    What *model* does: by the provider's patterns, its resolver, all other manifests'
+    patterns, all other resolvers; else llm.
+    """
+    fallback = ModelType.LLM if "llm" in provider.types else ModelType(next(iter(provider.types)))
     if model is None:
-        return ModelType.parse("llm" if "llm" in provider.types else default)
+        return fallback
+    resolvers = plugins.names("resolve_type")
     if found := provider.type_of(model):
         return found
-    for other in plugins.names("create_online"):
-        if other != source and (found := plugins.provider(other).type_of(model)):
-            return found
-    for resolver in plugins.names("resolve_type"):
-        if found := plugins.resolve_type(resolver, model):
-            return found
-    return ModelType.parse("llm" if "llm" in provider.types else default)
+    if source in resolvers and (found := plugins.resolve_type(source, model)):
+        return found
+    if found := plugins.type_by_patterns(model):
+        return found
+    others = (plugins.resolve_type(name, model) for name in resolvers if name != source)
+    return next(filter(None, others), fallback)
 
 
 def missing_key(source: str, provider: Provider) -> MissingKey:

@@ -7,9 +7,13 @@ them all takes 344 ms and more, indexing them 32 ms (2026-11).
 
 from __future__ import annotations
 
+import builtins
+import inspect
 import os
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import TYPE_CHECKING, Any, cast
 
@@ -59,18 +63,51 @@ def scan(blocked: frozenset[str] = frozenset()) -> dict[str, dict[str, Entry]]:
         text = distribution.read_text("entry_points.txt")
         if text is None or PREFIX not in text:
             continue
-        for point in distribution.entry_points:
+        for point in _points(distribution, text):
             if point.group.startswith(PREFIX) and point.name not in blocked:
                 _add(index.setdefault(point.group.removeprefix(PREFIX), {}), point, distribution)
     return index
+
+
+def _points(distribution: Distribution, text: str) -> Iterable[EntryPoint]:
+    try:
+        return distribution.entry_points
+    except (TypeError, ValueError) as exc:  # a hand-made file: it must not hide everything else
+        import logging
+
+        log = logging.getLogger("modelplug")
+        log.warning("entry points that cannot be read are left out (%s): %.200s", exc, text)
+        return ()
 
 
 def _add(names: dict[str, Entry], point: EntryPoint, distribution: Distribution) -> None:
     group = point.group.removeprefix(PREFIX)
     first = names.setdefault(point.name, Entry(group, point.name, point.value, distribution))
     # The same distribution twice on the path: the first one wins, as in an import.
-    if first.distribution is not distribution and first.distribution.name != distribution.name:
+    if first.distribution is not distribution and _canonical(first.distribution) != _canonical(
+        distribution
+    ):
         first.rivals.append(distribution)
+
+
+def _canonical(distribution: Distribution) -> str:
+    return re.sub("[-_.]+", "-", distribution.name).lower()
+
+
+class _Held:
+    """
+    The hooks of one plugin object as pluggy holds them, once for each entry.
+
+    pluggy tells plugins apart by `==` and refuses one that it has under another name; two
+    equal objects, or one object under two names, are plugins like any other.
+    """
+
+    def __init__(self, plugin: object) -> None:
+        for name in dir(plugin):
+            if not isinstance(inspect.getattr_static(plugin, name, None), property):
+                value = getattr(plugin, name, None)
+                if inspect.isroutine(value) and hasattr(value, f"{hookspecs.PROJECT}_impl"):
+                    vars(self)[name] = value
 
 
 @define(eq=False)
@@ -82,6 +119,8 @@ class Plugins:
     _manager: pluggy.PluginManager = field(init=False, repr=False)
     _manifests: dict[str, Manifest] = field(init=False, factory=dict, repr=False)
     _tables: dict[tuple[str, str], object] = field(init=False, factory=dict, repr=False)
+    _held: dict[tuple[str, str], _Held] = field(init=False, factory=dict, repr=False)
+    _types: dict[str, ModelType | None] = field(init=False, factory=dict, repr=False)
     _wrappers_loaded: bool = field(init=False, default=False)
     _lock: threading.RLock = field(init=False, factory=threading.RLock, repr=False)
 
@@ -157,62 +196,103 @@ class Plugins:
             self._tables[key] = self.manifest(group, name).table(group, name)
         return self._tables[key]
 
+    def type_by_patterns(self, model: str) -> ModelType | None:
+        """
+        What the patterns of all providers' manifests say of *model*, the first that matches.
+
+        A manifest that cannot be read is passed over: it is an error for its own name only.
+        """
+        if model not in self._types:
+            self._types[model] = self._first_match(model.lower())
+        return self._types[model]
+
+    def _first_match(self, model: str) -> ModelType | None:
+        for source in self.names("create_online"):
+            try:
+                patterns = self.manifest("create_online", source).patterns(source)
+            except ModelplugError:
+                continue
+            for pattern, type_ in patterns:
+                if fnmatchcase(model, pattern):
+                    return type_
+        return None
+
     # The typed face of the hooks: pluggy's own is Any.
 
     def create_online(
         self, source: str, endpoint: Endpoint, type: ModelType
     ) -> Codec[Any, Any] | None:
         """Ask provider *source* for a codec."""
-        codec = self._ask("create_online", source, endpoint=endpoint, type=type)
+        from modelplug.wire import Codec
+
+        codec = self._ask("create_online", source, Codec, endpoint=endpoint, type=type)
         return cast("Codec[Any, Any] | None", codec)
 
     def deploy_local(self, engine: str, deployment: Deployment) -> Plan | None:
         """Ask *engine* how to serve a deployment."""
-        return cast("Plan | None", self._ask("deploy_local", engine, deployment=deployment))
+        from modelplug.types import Plan
+
+        return cast("Plan | None", self._ask("deploy_local", engine, Plan, deployment=deployment))
 
     def resolve_type(self, name: str, model: str) -> ModelType | None:
         """Ask resolver *name* what *model* does."""
-        return cast("ModelType | None", self._ask("resolve_type", name, model=model))
+        from modelplug.types import ModelType
+
+        return cast("ModelType | None", self._ask("resolve_type", name, ModelType, model=model))
 
     def format(self, method: Callable[..., object], value: object) -> object:
         """Run a formatter's `format`, with the wrappers round it."""
         self._load_wrappers()
-        caller = self._manager.hook.format
+        caller = self._manager.subset_hook_caller("format", self._all_but(None))
         return caller.call_extra([method], {"value": value})
 
     def runtime(self) -> Runtime:
         """What runs local models; PluginNotFound says to install modelplug-local."""
         return cast("Runtime", self.load("runtime", "local"))
 
-    def _ask(self, hook: str, name: str, **arguments: object) -> object:
+    def _ask(self, hook: str, name: str, kind: type[Any], **arguments: object) -> object:
         """Call *hook* on plugin *name* alone; wrappers from other plugins still run round it."""
         entry = self.find(hook, name)
         plugin = self._register(entry)
         self._load_wrappers()
-        others = [
-            other
-            for registered, other in self._manager.list_name_plugin()
-            if other is not plugin and not registered.startswith(WRAPPERS)
-        ]
         try:
-            return self._manager.subset_hook_caller(hook, others)(**arguments)
+            answer = self._manager.subset_hook_caller(hook, self._all_but(plugin))(**arguments)
         except ModelplugError:
             raise
         except Exception as exc:  # noqa: BLE001 - a stranger's hook may raise anything
             msg = f"{entry.origin} failed in {hook} for {name!r}: {type(exc).__name__}: {exc}"
             raise PluginBroken(msg) from exc
 
-    def _register(self, entry: Entry) -> object:
-        # One namespace in pluggy, so the entry's value is the name: one object may serve two
-        # groups, and two groups may use one name.
-        name = f"{WRAPPERS}:{entry.value}" if entry.group == WRAPPERS else entry.value
+        if answer is not None and not isinstance(answer, kind):
+            what = builtins.type(answer).__name__
+            msg = (
+                f"{entry.origin} answered {hook} for {name!r} with {what}, which is no "
+                f"{kind.__name__}; its author must mend it"
+            )
+            raise PluginBroken(msg)
+        return answer
+
+    def _all_but(self, plugin: _Held | None) -> list[_Held]:
+        """The plugins not to be asked: all but *plugin* and the wrappers."""
+        held = list(self._held.items())
+        return [other for (group, _), other in held if other is not plugin and group != WRAPPERS]
+
+    def _register(self, entry: Entry) -> _Held:
+        key = (entry.group, entry.name)
         with self._lock:
-            plugin = self._manager.get_plugin(name)
-            if plugin is None:
-                plugin = self.load(entry.group, entry.name)
-                self._manager.register(plugin, name)
+            if key not in self._held:
+                plugin = _Held(self.load(*key))
+                try:
+                    self._manager.register(plugin, ":".join(key))
+                except pluggy.PluginValidationError as exc:
+                    if self._manager.is_registered(plugin):  # pluggy 1.6 and older
+                        self._manager.unregister(plugin)
+                    reason = str(exc).splitlines()[-1]
+                    msg = f"{entry.origin}: {entry.value} does not fit the hooks: {reason}"
+                    raise PluginBroken(msg) from exc
                 self._check_hooks(entry, plugin)
-            return plugin
+                self._held[key] = plugin
+            return self._held[key]
 
     def _check_hooks(self, entry: Entry, plugin: object) -> None:
         callers = self._manager.get_hookcallers(plugin) or []

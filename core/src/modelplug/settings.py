@@ -64,14 +64,19 @@ Keys = str | Secret | Sequence[str | Secret]
 def find_keys(
     source: str, vendor: Iterable[str], env: Mapping[str, str], argument: Keys | None = None
 ) -> tuple[tuple[Secret, ...], str]:
-    """The keys of provider *source* and what decided them; () and "" where there are none."""
+    """
+    The keys of provider *source* and what decided them; () and "" where there are none.
+
+    References (`env:`, `file:`, `cmd:`) are followed in the argument alone: a variable is
+    read as it is, so that looking which keys are set runs nothing.
+    """
     if argument is not None:
         several = [argument] if isinstance(argument, str | Secret) else argument
         keys = tuple(read_key(key, env) for key in several)
         return tuple(key for key in keys if key.reveal()), "argument api_key"
     variable = variable_of(source, "api_key")
     found = resolve("api_key", variable=variable, vendor=vendor, env=env)
-    return ((read_key(found.value, env),), found.origin) if found else ((), "")
+    return ((Secret(found.value.strip()),), found.origin) if found else ((), "")
 
 
 def read_key(key: str | Secret, env: Mapping[str, str]) -> Secret:
@@ -110,7 +115,12 @@ def _told_by(command: str) -> Secret:
     """The first line that a program prints; run without a shell, ten seconds at most."""
     try:
         ran = subprocess.run(  # noqa: S603 - the caller's own command, as a list
-            shlex.split(command), capture_output=True, check=True, text=True, timeout=10
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,  # the caller's own input is not for it
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=10,
         )
     except (OSError, ValueError, IndexError, subprocess.SubprocessError) as exc:
         # Not the exception itself: its text may hold what the program printed.

@@ -18,17 +18,13 @@ from modelplug.types import (
     Embeddings,
     Endpoint,
     Event,
-    Finish,
     ImageCall,
     ModelType,
     Produced,
     Ranking,
-    Reasoning,
     RerankCall,
-    Reset,
     SpeakCall,
     Text,
-    ToolCall,
     TranscribeCall,
     Transcript,
     Usage,
@@ -163,35 +159,8 @@ def _counted(event: Event, call: ChatCall, said: Sequence[str]) -> Event:
     return estimated(event, call.messages, said) if type(event) is Usage else event
 
 
-def collect(events: Iterable[Event]) -> Completion:
-    """The events of a whole stream as one result."""
-    text: list[str] = []
-    thoughts: list[str] = []
-    calls: list[ToolCall] = []
-    usage, finish = Usage(), Finish("")
-    for event in events:
-        match event:
-            case Text():
-                text.append(event.text)
-            case Reasoning():
-                thoughts.append(event.text)
-            case ToolCall():
-                calls.append(event)
-            case Reset():
-                text, thoughts, calls = [], [], []
-            case Usage():
-                usage = event
-            case Finish():
-                finish = event
-    return Completion(
-        "".join(text),
-        "".join(thoughts),
-        tuple(calls),
-        usage,
-        finish.reason,
-        finish.model,
-        finish.id,
-    )
+collect = Completion.of
+"""The events of a whole stream as one result."""
 
 
 def finished(completion: Completion, call: ChatCall, schema: object) -> Completion:

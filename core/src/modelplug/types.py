@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -157,7 +157,8 @@ class Quirks:
     option. `unless_streaming`: fields sent with calls that do not stream. `inline_files`: it
     fetches no URL, so files are fetched here and sent in the request. `think_tags`: it writes
     its reasoning between `<think>` tags. `echo_reasoning`: past reasoning goes back to it
-    with the turns that called tools.
+    with the turns that called tools. `only_streams`: it refuses a call that does not stream,
+    so the stream is asked for and joined here.
     """
 
     max_tokens_field: str = "max_tokens"
@@ -168,6 +169,7 @@ class Quirks:
     inline_files: bool = False
     think_tags: bool = False
     echo_reasoning: bool = False
+    only_streams: bool = False
 
 
 def _rotation(given: Any) -> Rotation[Any]:
@@ -327,6 +329,37 @@ class Completion:
     parsed: Any = None
     raw: Mapping[str, Any] = field(factory=dict, repr=False)
     attempts: tuple[Attempt, ...] = ()
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Self:
+        """The events of a whole stream as one result."""
+        text: list[str] = []
+        thoughts: list[str] = []
+        calls: list[ToolCall] = []
+        usage, finish = Usage(), Finish("")
+        for event in events:
+            match event:
+                case Text():
+                    text.append(event.text)
+                case Reasoning():
+                    thoughts.append(event.text)
+                case ToolCall():
+                    calls.append(event)
+                case Reset():
+                    text, thoughts, calls = [], [], []
+                case Usage():
+                    usage = event
+                case Finish():
+                    finish = event
+        return cls(
+            "".join(text),
+            "".join(thoughts),
+            tuple(calls),
+            usage,
+            finish.reason,
+            finish.model,
+            finish.id,
+        )
 
     @property
     def value(self) -> Any:

@@ -9,7 +9,8 @@ httpx's `Auth.auth_flow`, made general.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urljoin
 
@@ -348,7 +349,9 @@ class Codec(Generic[C, R]):
             key = keys.move_on(request.auth, error.retry_after)
             return None if key is None else evolve(request, auth=key, delay=0.0)
         if isinstance(error, TransportFailed | ProviderFailed) and len(urls) > 1:
-            old = next((url for url in urls.items if request.url.startswith(url)), "")
+            old = next((url for url in urls.items if request.url.startswith(url)), None)
+            if old is None:  # a route beside the base URL, whose place elsewhere is not known
+                return None
             new = urls.move_on(old, error.retry_after)
             return (
                 None
@@ -362,12 +365,19 @@ class Codec(Generic[C, R]):
             return self.parse_error(response)
         return BadReply(f"{self.endpoint.provider} was asked for a stream and sent none")
 
-    def _signed(self, parse: Any, call: C, response: Response) -> R:
+    @contextmanager
+    def reading(self, response: Response) -> Iterator[None]:
+        """A CallError from inside says whose reply it was; a BadReply its status as well."""
         try:
-            result: R = parse(call, response)
-        except BadReply as error:
-            error.status = response.status
-            error.provider = self.endpoint.provider
-            error.request_id = response.request_id
+            yield
+        except CallError as error:
+            error.provider = error.provider or self.endpoint.provider
+            error.request_id = error.request_id or response.request_id
+            if isinstance(error, BadReply):
+                error.status = error.status or response.status
             raise
+
+    def _signed(self, parse: Any, call: C, response: Response) -> R:
+        with self.reading(response):
+            result: R = parse(call, response)
         return result

@@ -14,7 +14,7 @@ from modelplug.openai_wire.chat_stream import ChatDecoder
 from modelplug.openai_wire.message import finish_reason, reasoning_of, text_of, tool_call
 from modelplug.openai_wire.thinking import split
 from modelplug.structure import structure
-from modelplug.types import ChatCall, Completion
+from modelplug.types import ChatCall, Completion, Event
 from modelplug.wire import Decoder, Flow, Request, Response
 
 
@@ -161,6 +161,24 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
             id=reply.id or "",
             raw=raw,
         )
+
+    def must_stream(self, call: ChatCall) -> bool:
+        """Whether the server would refuse *call* if it did not stream."""
+        return self.endpoint.quirks.only_streams
+
+    def flow(self, call: ChatCall) -> Flow[Completion]:
+        """The whole call; the stream of a server that answers with nothing else is joined."""
+        if not self.must_stream(call):
+            whole = yield from super().flow(call)
+            return whole
+        call = yield from self.prepare(evolve(call, stream=True))
+        response = yield from self.send(self.build_request(call))
+        events: list[Event] = []
+        with self.reading(response):
+            decoder = self.decoder(call)
+            decoder.feed(response.body, events)
+            decoder.finish(events)
+        return Completion.of(events)
 
     def decoder(self, call: ChatCall) -> Decoder:
         """A decoder of `chat.completion.chunk` events."""

@@ -26,7 +26,8 @@ class OpenAIImages(OpenAICodec[ImageCall, Produced]):
     def flow(self, call: ImageCall) -> Flow[Produced]:
         """The images of the reply, as bytes: URLs live an hour or less."""
         response = yield from self.send(self.build_request(call))
-        result = yield from self.collect(call, response.json())
+        with self.reading(response):
+            result = yield from self.collect(call, response.json())
         return result
 
     def payload(self, call: ImageCall) -> dict[str, Any]:
@@ -100,5 +101,6 @@ class OpenAIImageEdit(OpenAIImages):
         if call.mask is not None:
             files.append(("mask", (yield from self.local_copy(call.mask))))
         response = yield from self.send(self.multipart(self.payload(call), files))
-        result = yield from self.collect(call, response.json())
+        with self.reading(response):
+            result = yield from self.collect(call, response.json())
         return result

@@ -37,7 +37,10 @@ class OpenAIEmbed(OpenAICodec[EmbedCall, Embeddings]):
 
     def parse_response(self, call: EmbedCall, response: Response) -> Embeddings:
         """The vectors in the order of the inputs; servers may answer in any order."""
-        raw = response.json()
+        return self.read(call, response.json())
+
+    def read(self, call: EmbedCall, raw: Any) -> Embeddings:
+        """The vectors that *raw*, a parsed reply, holds under `data`."""
         try:
             items = raw["data"]
             vectors = dict(zip(_indexes(items), map(_vector, items), strict=True))
@@ -109,7 +112,10 @@ class OpenAIRerank(OpenAICodec[RerankCall, Ranking]):
 
     def parse_response(self, call: RerankCall, response: Response) -> Ranking:
         """(index, score), best first; Jina's, Cohere's and TEI's forms are read alike."""
-        raw = response.json()
+        return self.read(call, response.json())
+
+    def read(self, call: RerankCall, raw: Any) -> Ranking:
+        """The ranking that *raw*, a parsed reply, holds under `results`."""
         try:
             items = raw if isinstance(raw, list) else raw["results"]
             results = [(item["index"], _score(item)) for item in items]

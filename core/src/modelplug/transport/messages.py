@@ -14,6 +14,7 @@ from modelplug.errors import BadReply, CallError, ConfigError, TransportFailed
 
 if TYPE_CHECKING:
     from modelplug.transport.patience import Patience
+    from modelplug.types import Secret
     from modelplug.wire import Request
 
 LARGEST_BODY = 1024 * 1024 * 1024
@@ -36,16 +37,20 @@ def address(text: str) -> httpcore.URL:
     try:
         parts = urlsplit(text)
         port = parts.port
+        host = (parts.hostname or "").encode("idna")
     except ValueError as exc:
         msg = f"the address {text!r} cannot be read: {exc}; check url="
         raise ConfigError(msg) from exc
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not host:
         msg = f"the address {text!r} is not http:// or https:// with a host; check url="
         raise ConfigError(msg)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if not _is_printable(target) or " " in target:
+        msg = f"the address {text!r} holds a character that must be percent-encoded; check url="
+        raise ConfigError(msg)
     return httpcore.URL(
         scheme=parts.scheme.encode(),
-        host=parts.hostname.encode("idna"),
+        host=host,
         port=port,
         target=target.encode(),
     )
@@ -57,7 +62,8 @@ def prepare(request: Request, url: httpcore.URL, patience: Patience) -> httpcore
     traceback may be shown with its locals.
     """
     body, kind = _body(request)
-    host = url.host if url.port is None else b"%b:%d" % (url.host, url.port)
+    host = b"[%b]" % url.host if b":" in url.host else url.host
+    host = host if url.port is None else b"%b:%d" % (host, url.port)
     headers = [
         (b"host", host),
         (b"user-agent", _USER_AGENT),
@@ -69,12 +75,24 @@ def prepare(request: Request, url: httpcore.URL, patience: Patience) -> httpcore
         headers.append((b"content-length", b"%d" % len(body)))
     headers += [(name.encode(), value.encode()) for name, value in request.headers.items()]
     if request.auth is not None:
-        headers.append((b"authorization", b"Bearer " + request.auth.reveal().encode()))
-    headers += [(n.encode(), s.reveal().encode()) for n, s in request.secret_headers.items()]
+        headers.append((b"authorization", b"Bearer " + _value(request.auth)))
+    headers += [(n.encode(), _value(s)) for n, s in request.secret_headers.items()]
     waits = {"connect": patience.connect(), "read": patience, "write": patience}
     return httpcore.Request(
         request.method, url, headers=headers, content=body, extensions={"timeout": waits}
     )
+
+
+def _value(secret: Secret) -> bytes:
+    # h11 would refuse it as well, and show it in its error.
+    if not _is_printable(secret.reveal()):
+        msg = "the key holds a character that no header can; check api_key="
+        raise ConfigError(msg)
+    return secret.reveal().encode()
+
+
+def _is_printable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _body(request: Request) -> tuple[bytes, bytes]:

@@ -243,13 +243,10 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         loop = asyncio.get_running_loop()
         buffer = _Buffer()
         try:
-            transport = await loop.start_tls(
-                self._buffer.transport,
-                buffer,
-                ssl_context,
-                server_hostname=server_hostname,
-                ssl_handshake_timeout=timeout,
-            )
+            async with asyncio.timeout(timeout):
+                transport = await loop.start_tls(
+                    self._buffer.transport, buffer, ssl_context, server_hostname=server_hostname
+                )
         except (OSError, asyncio.IncompleteReadError) as exc:
             self._buffer.transport.abort()
             late = isinstance(exc, TimeoutError)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import httpcore
 
@@ -110,15 +111,18 @@ class Pool(Generic[K]):
 
 def _proxy(text: str) -> httpcore.Proxy:
     try:
-        url = httpcore.URL(text)
-    except (ValueError, UnicodeError) as exc:
-        msg = "the proxy's address in the environment cannot be read; check HTTPS_PROXY"
-        raise ConfigError(msg) from exc
-    from urllib.parse import unquote, urlsplit
-
-    parts = urlsplit(text)
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None  # not chained: the error may show the password
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        msg = (
+            "the proxy's address in the environment is not http:// or https:// with a host; "
+            "check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+        )
+        raise ConfigError(msg)
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    bare = httpcore.URL(scheme=url.scheme, host=parts.hostname or "", port=parts.port, target="/")
+    bare = httpcore.URL(scheme=parts.scheme, host=parts.hostname, port=port, target="/")
     return httpcore.Proxy(bare, auth=auth)
 
 

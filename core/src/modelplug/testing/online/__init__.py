@@ -1,0 +1,1 @@
+"""The parts of `OnlineContract`, each a class of tests about one subject."""

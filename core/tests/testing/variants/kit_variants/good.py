@@ -1,0 +1,5 @@
+"""A provider that keeps the contract."""
+
+from modelplug.openai_wire import OpenAICompatible
+
+plugin = OpenAICompatible()
