@@ -114,5 +114,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def known(session: nox.Session) -> None:
-    """Write core's table of which distribution provides which name."""
+    """Write what is derived from the plugins: names, dependencies, the providers' pages."""
+    session.install(f"--editable={CORE}")
     session.run("python", "tools/known.py")
+    session.run("python", "tools/provider_docs.py")

@@ -17,6 +17,7 @@ COMMANDS = {
     "ask": ("modelplug_cli.ask:ask", "Ask a model one question."),
     "embed": ("modelplug_cli.embed:embed", "Turn texts into vectors."),
     "explain": ("modelplug_cli.explain:explain", "Tell what MODEL would be, and why."),
+    "models": ("modelplug_cli.models:models", "Search what the installed plugins offer."),
     "plugins": ("modelplug_cli.plugins:plugins", "List the installed plugins."),
     "doctor": ("modelplug_cli.doctor:doctor", "Check this machine and what is installed."),
     "new-plugin": ("modelplug_cli.new_plugin:new_plugin", "Begin a plugin of your own."),
