@@ -1,0 +1,46 @@
+"""The engine llama.cpp for modelplug: GGUF weights, on CPU or GPU."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+from attrs import frozen
+
+from modelplug.hookspecs import hookimpl
+from modelplug.types import Deployment, ModelType, Plan
+from modelplug_llama_cpp.options import LLAMA_CPP_PYTHON, XLLAMACPP, Options, read_options
+from modelplug_llama_cpp.plans import llama_cpp_python_plan, xllamacpp_plan
+
+__all__ = ["LlamaCpp", "plugin"]
+
+TYPES = (ModelType.LLM, ModelType.VLM, ModelType.EMBED, ModelType.RERANK)
+
+
+@frozen(eq=False)
+class LlamaCpp:
+    """Two runtimes behind one name; see README.md for when to take which."""
+
+    @hookimpl
+    def deploy_local(self, deployment: Deployment) -> Plan | None:
+        """A plan for GGUF weights that chat, see, embed or rerank; None for others."""
+        weights = deployment.weights
+        if weights.format != "gguf" or weights.type not in TYPES:
+            return None
+        options = read_options(deployment.options)
+        if runtime_of(options) == XLLAMACPP:
+            return xllamacpp_plan(deployment, options)
+        return llama_cpp_python_plan(deployment, options)
+
+
+def runtime_of(options: Options) -> str:
+    """The runtime asked for; else xllamacpp, unless only the other one is installed here."""
+    if options.runtime:
+        return options.runtime
+    here = options.python in ("", sys.executable)
+    if here and find_spec("xllamacpp") is None and find_spec("llama_cpp") is not None:
+        return LLAMA_CPP_PYTHON
+    return XLLAMACPP
+
+
+plugin = LlamaCpp()

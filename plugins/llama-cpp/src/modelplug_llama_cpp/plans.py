@@ -1,0 +1,169 @@
+"""From a deployment to the plan of each runtime; pure but for reading the weights' head."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from modelplug.errors import ConfigError, Unsupported
+from modelplug.types import Deployment, ModelType, Plan
+from modelplug_llama_cpp.options import LLAMA_CPP_PYTHON, Options
+from modelplug_llama_cpp.threads import default_threads
+from modelplug_local.gguf import read_head
+from modelplug_local.weights import projector_of
+
+TOKEN_VARIABLE = "MODELPLUG_ENGINE_TOKEN"  # noqa: S105 - a name
+RUNNER = Path(__file__).with_name("serve.py")
+
+SLOTS = 4
+CONTEXT = 4096
+"""Tokens for one request where the weights allow more: memory for the cache of all slots is
+taken at the start, 128 KiB a token for an 8B Llama."""
+
+BATCH = 2048
+
+
+def xllamacpp_plan(deployment: Deployment, options: Options) -> Plan:
+    """llama.cpp's own server, run by serve.py, which any interpreter with xllamacpp can."""
+    weights = deployment.weights
+    context = _context(deployment, options)
+    settings = {
+        "model": str(weights.path),
+        "host": deployment.host,
+        "port": deployment.port,
+        "alias": weights.name,
+        "type": str(weights.type),
+        "context": context,
+        "slots": options.slots or SLOTS,
+        "threads": options.threads or default_threads(),
+        "gpu_layers": options.gpu_layers,
+        "main_gpu": options.main_gpu,
+        # A text for a vector or a score must fit into one batch: its attention goes both ways.
+        "batch": options.batch or (BATCH if weights.type.chats else max(context, 512)),
+        "cache_type": options.cache_type,
+        "flash_attention": options.flash_attention,
+        "pooling": _pooling(deployment, options),
+        "chat_template": _template(options.chat_template),
+        "projector": _projector(deployment, options),
+        "lora": _existing("lora", options.lora),
+        "prompt_cache": options.prompt_cache,
+        "verbosity": options.verbosity,
+    }
+    given = {name: value for name, value in settings.items() if value not in (None, "")}
+    return Plan(
+        argv=[options.python or sys.executable, str(RUNNER), json.dumps(given)],
+        # PYTHONSAFEPATH: no file of the caller's working folder may pose as a module.
+        env={TOKEN_VARIABLE: deployment.token.reveal(), "PYTHONSAFEPATH": "1"},
+        ready="/health",
+        base="/v1",
+        model=weights.name,
+        start_timeout=options.start_timeout,
+    )
+
+
+def llama_cpp_python_plan(deployment: Deployment, options: Options) -> Plan:
+    """The server of llama-cpp-python: for those who have built it for their machine."""
+    weights = deployment.weights
+    if weights.type != ModelType.LLM:
+        # It has no route for reranking. Its embeddings are not normalised, and one vector for
+        # each token where the weights name no pooling (0.3.36).
+        msg = f"the runtime {LLAMA_CPP_PYTHON} only chats, with text; use runtime='xllamacpp'"
+        raise Unsupported(msg)
+    for option, asked in (
+        ("slots", options.slots),
+        ("pooling", options.pooling),
+        ("chat_template", options.chat_template),
+        ("projector", options.projector),
+        ("prompt_cache", options.prompt_cache),
+    ):
+        if asked:
+            msg = (
+                f"the runtime {LLAMA_CPP_PYTHON} has no option {option!r}; use runtime='xllamacpp'"
+            )
+            raise Unsupported(msg)
+    arguments: dict[str, object] = {
+        "model": str(weights.path),
+        "model_alias": weights.name,
+        "host": deployment.host,
+        "port": deployment.port,
+        "n_ctx": _context(deployment, options),
+        "n_threads": options.threads or default_threads(),
+        "n_threads_batch": options.threads or default_threads(),
+        "n_gpu_layers": options.gpu_layers,
+        "main_gpu": options.main_gpu,
+        "n_batch": options.batch or 512,
+        # By default a new request cuts off the stream that is running (0.3.36).
+        "interrupt_requests": False,
+        "verbose": options.verbosity > 2,
+        **({"lora_path": _existing("lora", options.lora)} if options.lora else {}),
+        **({"flash_attn": options.flash_attention} if options.flash_attention is not None else {}),
+    }
+    argv = [options.python or sys.executable, "-m", "llama_cpp.server"]
+    for name, value in arguments.items():
+        argv += [f"--{name}", str(value)]
+    return Plan(
+        argv=argv,
+        env={
+            # Its settings are read from bare names, and HOST and PORT win over the arguments.
+            "API_KEY": deployment.token.reveal(),
+            "HOST": deployment.host,
+            "PORT": str(deployment.port),
+            "PYTHONSAFEPATH": "1",
+        },
+        ready="/v1/models",
+        base="/v1",
+        model=weights.name,
+        start_timeout=options.start_timeout,
+    )
+
+
+def _context(deployment: Deployment, options: Options) -> int:
+    trained = deployment.weights.context
+    if options.context is not None:
+        return options.context
+    if not deployment.weights.type.chats:
+        return trained or 512
+    return min(trained or CONTEXT, CONTEXT)
+
+
+def _pooling(deployment: Deployment, options: Options) -> str:
+    """What makes one vector of many; empty where the weights say it, or nothing is pooled."""
+    if deployment.weights.type != ModelType.EMBED or options.pooling:
+        return options.pooling
+    if not read_head(deployment.weights.path).pooling:
+        msg = (
+            f"the weights {str(deployment.weights.path)!r} do not name their pooling, and a wrong "
+            f"one gives wrong vectors; pass pooling='mean', 'cls' or 'last' as their author says"
+        )
+        raise ConfigError(msg)
+    return ""
+
+
+def _projector(deployment: Deployment, options: Options) -> str:
+    """The file that turns images into tokens: the one asked for, else the one beside a VLM."""
+    weights = deployment.weights
+    if options.projector or weights.type != ModelType.VLM:
+        return _existing("projector", options.projector)
+    beside = projector_of(weights.path)
+    if beside is None:
+        msg = (
+            f"{str(weights.path)!r} sees nothing without its projector; put its mmproj*.gguf "
+            f"beside it, or pass projector="
+        )
+        raise ConfigError(msg)
+    return str(beside)
+
+
+def _template(given: str) -> str:
+    """A template's text, from itself or from the file that it names."""
+    if "{" in given or not given:
+        return given
+    return Path(_existing("chat_template", given)).read_text(encoding="utf-8")
+
+
+def _existing(option: str, path: str) -> str:
+    if path and not Path(path).is_file():
+        msg = f"llama_cpp: {option} names no file: {path!r}; check the path"
+        raise ConfigError(msg)
+    return str(Path(path).resolve()) if path else ""

@@ -1,0 +1,193 @@
+"""Options become a plan; nothing is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from modelplug.errors import ConfigError, UnknownOption, Unsupported
+from modelplug.types import Plan
+from modelplug_llama_cpp import plugin
+
+
+def plan(deployment: Any) -> Plan:
+    made = plugin.deploy_local(deployment)
+    assert made is not None
+    return made
+
+
+def settings(deployment: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(plan(deployment).argv[2])
+    return found
+
+
+def arguments(deployment: Any) -> dict[str, str]:
+    argv = plan(deployment).argv
+    return dict(zip(argv[3::2], argv[4::2], strict=True))
+
+
+def test_other_formats_and_types_are_left_to_other_engines(deployment: Any) -> None:
+    given = deployment()
+    folder = evolve(given, weights=evolve(given.weights, format="safetensors"))
+
+    assert plugin.deploy_local(folder) is None
+    assert plugin.deploy_local(deployment(type="tts")) is None
+
+
+def test_the_token_is_in_the_environment_alone(deployment: Any) -> None:
+    for runtime in ("xllamacpp", "llama_cpp_python"):
+        made = plan(deployment(runtime=runtime))
+
+        assert "canary" in made.env.values()
+        assert "canary" not in " ".join(made.argv)
+        assert "canary" not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked", "expected"),
+    [(1024, None, 1024), (131072, None, 4096), (None, None, 4096), (1024, 2048, 2048)],
+)
+def test_a_request_has_as_much_context_as_asked_or_as_is_modest(
+    deployment: Any, trained: int | None, asked: int | None, expected: int
+) -> None:
+    options = {} if asked is None else {"context": asked}
+
+    assert expected == settings(deployment(trained=trained, **options))["context"]
+
+
+def test_an_embedder_takes_its_whole_context_in_one_batch(deployment: Any) -> None:
+    made = settings(deployment(type="embed", trained=2048, pooling="cls"))
+
+    assert (2048, 2048, "cls") == (made["context"], made["batch"], made["pooling"])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"slots": 0}, "llama_cpp: slots must be a whole number of at least 1, not 0"),
+        ({"slots": "4"}, "llama_cpp: slots must be a whole number of at least 1, not '4'"),
+        ({"threads": True}, "llama_cpp: threads must be a whole number of at least 1, not True"),
+        (
+            {"runtime": "ollama"},
+            "llama_cpp: runtime must be one of 'xllamacpp', 'llama_cpp_python', not 'ollama'",
+        ),
+        (
+            {"start_timeout": 0},
+            "llama_cpp: start_timeout must be a number of seconds above 0, not 0",
+        ),
+        (
+            {"chat_template": "/no/file"},
+            "llama_cpp: chat_template names no file: '/no/file'; check the path",
+        ),
+        ({"python": 3}, "llama_cpp: python must be text, not 3"),
+    ],
+)
+def test_a_wrong_value_is_refused(deployment: Any, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plugin.deploy_local(deployment(**options))
+
+    assert text == str(caught.value)
+
+
+def test_an_unknown_option_is_refused(deployment: Any) -> None:
+    with pytest.raises(UnknownOption) as caught:
+        plugin.deploy_local(deployment(thread=2))
+
+    assert "llama_cpp has no option 'thread'; did you mean 'threads'?" == str(caught.value)
+
+
+def test_the_manifest_lists_the_options_that_are_read() -> None:
+    import tomllib
+
+    from attrs import fields
+
+    import modelplug_llama_cpp
+    from modelplug_llama_cpp.options import Options
+
+    text = Path(modelplug_llama_cpp.__file__).with_name("modelplug.toml").read_text()
+
+    listed = tomllib.loads(text)["deploy_local"]["llama_cpp"]["options"]
+    assert [attribute.name for attribute in fields(Options)] == listed
+
+
+def test_a_chat_template_may_be_a_file(deployment: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.jinja").write_text("{{ messages }}")
+
+    assert (
+        "{{ messages }}"
+        == settings(deployment(chat_template=str(tmp_path / "t.jinja")))["chat_template"]
+    )
+
+
+def test_another_interpreter_runs_the_same_file(deployment: Any) -> None:
+    argv = plan(deployment(python="/opt/gpu/bin/python")).argv
+
+    assert "/opt/gpu/bin/python" == argv[0]
+    assert argv[1].endswith("modelplug_llama_cpp/serve.py")
+
+
+def test_llama_cpp_python_serves_one_call_at_a_time_and_cuts_none_off(deployment: Any) -> None:
+    made = plan(deployment(runtime="llama_cpp_python", threads=3))
+
+    assert [sys.executable, "-m", "llama_cpp.server"] == list(made.argv[:3])
+    assert "False" == arguments(deployment(runtime="llama_cpp_python"))["--interrupt_requests"]
+    assert "3" == arguments(deployment(runtime="llama_cpp_python", threads=3))["--n_threads"]
+    assert "/v1/models" == made.ready
+    assert ("127.0.0.1", "20001") == (made.env["HOST"], made.env["PORT"])
+
+
+@pytest.mark.parametrize("name", ["slots", "prompt_cache"])
+def test_what_llama_cpp_python_cannot_do_is_refused(deployment: Any, name: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        plugin.deploy_local(deployment(runtime="llama_cpp_python", **{name: 2}))
+
+    assert f"the runtime llama_cpp_python has no option {name!r}; use runtime='xllamacpp'" == str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("type", ["vlm", "embed", "rerank"])
+def test_llama_cpp_python_only_chats(deployment: Any, type: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        plugin.deploy_local(deployment(type=type, runtime="llama_cpp_python"))
+
+    assert "the runtime llama_cpp_python only chats, with text; use runtime='xllamacpp'" == str(
+        caught.value
+    )
+
+
+def test_a_model_that_sees_needs_its_projector(deployment: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plugin.deploy_local(deployment(type="vlm"))
+
+    assert (
+        f"'{tmp_path}/m.gguf' sees nothing without its projector; put its mmproj*.gguf beside it, "
+        f"or pass projector="
+    ) == str(caught.value)
+
+
+def test_weights_that_do_not_name_their_pooling_are_refused(
+    deployment: Any, weights_folder: Path
+) -> None:
+    given = deployment(type="embed")
+    path = weights_folder / "tiny.q8_0.gguf"
+
+    with pytest.raises(ConfigError) as caught:
+        plugin.deploy_local(evolve(given, weights=evolve(given.weights, path=path)))
+
+    assert (
+        f"the weights '{path}' do not name their pooling, and a wrong one gives wrong vectors; "
+        f"pass pooling='mean', 'cls' or 'last' as their author says"
+    ) == str(caught.value)
+
+
+def test_threads_are_never_all_cores(deployment: Any) -> None:
+    cores = os.cpu_count() or 1
+
+    assert settings(deployment())["threads"] in range(1, max(2, cores))
