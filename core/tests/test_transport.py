@@ -49,6 +49,7 @@ from modelplug.openai_wire import CODES, OpenAIChat
 from modelplug.retry import Retry
 from modelplug.testing import FaultServer, Reply, in_turn, places_in_error
 from modelplug.transport import Transport, exchange
+from modelplug.transport.patience import Group, Patience
 from modelplug.transport.proxies import is_loopback, proxy_for
 from modelplug.types import Finish, Secret, Text, Timeouts
 from modelplug.wire import Flow, Request, Response, Together
@@ -1143,6 +1144,23 @@ def test_cancelling_many_ends_each_and_the_next_call_works(server: FaultServer) 
 
     assert b"/x" == asyncio.run(calls())
     assert 5 == len(server.requests)
+
+
+def test_a_call_that_was_given_up_waits_for_nothing_more() -> None:
+    group = Group()
+    patience = Patience(GENEROUS, group)
+    assert patience.wait() is not None
+
+    group.give_up()
+
+    for step in (patience.wait, patience.sent):
+        with pytest.raises(TransportFailed) as caught:
+            step()
+        assert "the call was given up because another one of its group failed" == str(caught.value)
+        assert not caught.value.retryable
+    begin = time.monotonic()
+    patience.sleep(10)
+    assert time.monotonic() - begin < SLACK
 
 
 # Processes and interpreters.

@@ -66,6 +66,29 @@ class Rule:
     quirks: dict[str, Any] = field(factory=dict, validator=_keys_of(Quirks))
 
 
+@frozen
+class Service:
+    """
+    `[create_online.<source>.services.<name>]`: where a provider has some models elsewhere.
+
+    It is for the models that one of the patterns `match` and for all of `types`. With keys
+    of its own, its variables are MODELPLUG_<SOURCE>_<NAME>_API_KEY and the like.
+    """
+
+    base_url: str
+    base_url_env: list[str] = field(factory=list)
+    match: list[str] = field(factory=list)
+    types: list[str] = field(factory=list, converter=_typed)
+    key_env: list[str] = field(factory=list)
+    key_pairs: list[list[str]] = field(factory=list)
+    key_url: str = ""
+
+    def has(self, model: str, type: str) -> bool:
+        """Whether *model*, of *type* where that is known, is reached here."""
+        name = model.lower()
+        return type in self.types or any(fnmatchcase(name, pattern) for pattern in self.match)
+
+
 def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in table.items()}
 
@@ -80,13 +103,15 @@ class Provider:
     tools, json-schema, json-object, image-input, reasoning, embed-base64. `options` are call
     options beyond the wire's own. With `generic_elsewhere`, a `url` on another host than
     `base_url`'s is taken for a server that is merely compatible: no quirk is applied there.
-    `regions` are other base URLs, by the name that `region=` takes.
+    `regions` are other base URLs, by the name that `region=` takes. `key_pairs` are pairs
+    of variables that make one key, `id:secret`, where none of `key_env` is set.
     """
 
     title: str
     base_url: str = ""
     base_url_env: list[str] = field(factory=list)
     key_env: list[str] = field(factory=list)
+    key_pairs: list[list[str]] = field(factory=list)
     key_url: str = ""
     types: dict[str, str] = field(factory=dict, converter=_typed_keys)
     models: dict[str, str] = field(factory=dict, converter=_typed_values)
@@ -97,6 +122,27 @@ class Provider:
     generic_elsewhere: bool = False
     regions: dict[str, str] = field(factory=dict)
     rules: list[Rule] = field(factory=list)
+    services: dict[str, Service] = field(factory=dict)
+
+    def serving(self, source: str, model: str, type: str = "") -> tuple[str, Provider]:
+        """
+        (what its variables are named after, the provider as it is reached) for *model*.
+
+        For one of a service these are the service's: "doubao_speech", say.
+        """
+        for name, service in self.services.items():
+            if service.has(model, type):
+                own_keys = bool(service.key_env or service.key_pairs)
+                return f"{source}_{name}" if own_keys else source, evolve(
+                    self,
+                    base_url=service.base_url,
+                    base_url_env=service.base_url_env,
+                    regions={},
+                    key_env=service.key_env if own_keys else self.key_env,
+                    key_pairs=service.key_pairs if own_keys else self.key_pairs,
+                    key_url=service.key_url or self.key_url,
+                )
+        return source, self
 
     def for_model(self, model: str) -> tuple[frozenset[str], Limits, Quirks]:
         """What *model* does, its limits and quirks: the provider's, then each rule's on top."""

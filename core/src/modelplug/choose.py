@@ -208,8 +208,10 @@ def _with_keys(
         except ModelplugError as error:  # broken: an error for its own name only
             candidates.append(Candidate(name, "no", str(error)))
             continue
-        keys, key_origin = find_keys(name, provider.key_env, env)
-        claims = provider.type_of(model) is not None
+        claimed = provider.type_of(model)
+        claims = claimed is not None
+        account, reached = provider.serving(name, model, claimed or "")
+        keys, key_origin = find_keys(account, reached.key_env, env, pairs=reached.key_pairs)
         if not keys:
             why = "claims the model and has no key" if claims else "no key"
             candidates.append(Candidate(name, "no", why))
@@ -254,7 +256,7 @@ def _online(
 
 
 def _key_note(source: str, address: Address) -> str:
-    return address.key_origin if address.keys else str(missing_key(source, address.provider))
+    return address.key_origin if address.keys else str(missing_key(source, address))
 
 
 def _local(

@@ -43,7 +43,8 @@ def fallback(*models: Model, on: Errors = WORTH_ANOTHER, restart: bool = False) 
     if not models:
         msg = "a fallback needs at least one model"
         raise ConfigError(msg)
-    types = {model.type for model in models}
+    # A text model may stand in for one that also sees: the call tells what it needs.
+    types = {"chat" if model.type.chats else model.type.value for model in models}
     if len(types) > 1:
         msg = f"the models of a fallback are of different types: {', '.join(sorted(types))}"
         raise ConfigError(msg)

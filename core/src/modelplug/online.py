@@ -31,6 +31,7 @@ class Address:
     url_origin: str
     keys: tuple[Secret, ...]
     key_origin: str
+    account: str
 
 
 def locate(
@@ -51,14 +52,16 @@ def locate(
         offered = ", ".join(provider.types) or "nothing"
         msg = f"{source} has no models of type {decided} (it has: {offered})"
         raise Unsupported(msg)
-    urls, url_origin = _urls(source, provider, url, region, env)
-    keys, key_origin = find_keys(source, provider.key_env, env, api_key)
     name = model or provider.types[decided]
-    return Address(provider, decided, name, urls, url_origin, keys, key_origin)
+    account, provider = provider.serving(source, name, decided)
+    urls, url_origin = _urls(source, account, provider, url, region, env)
+    keys, key_origin = find_keys(account, provider.key_env, env, api_key, provider.key_pairs)
+    return Address(provider, decided, name, urls, url_origin, keys, key_origin, account)
 
 
 def _urls(
     source: str,
+    account: str,
     provider: Provider,
     url: str | Sequence[str] | None,
     region: str | None,
@@ -76,7 +79,7 @@ def _urls(
         return (provider.regions[region].rstrip("/"),), "argument region"
     base = resolve(
         "url",
-        variable=variable_of(source, "base_url"),
+        variable=variable_of(account, "base_url"),
         vendor=provider.base_url_env,
         env=env,
         default=provider.base_url or None,
@@ -114,9 +117,10 @@ def _type_of(plugins: Plugins, provider: Provider, source: str, model: str | Non
     return next(filter(None, others), fallback)
 
 
-def missing_key(source: str, provider: Provider) -> MissingKey:
+def missing_key(source: str, address: Address) -> MissingKey:
     """The error for an address whose key is None, with the mend."""
-    names = key_variables(source, provider.key_env)
+    provider = address.provider
+    names = key_variables(address.account, provider.key_env)
     where = f" (get one at {provider.key_url})" if provider.key_url else ""
     msg = (
         f"{source} needs a key and {' and '.join(names)} are not set; "
@@ -166,7 +170,7 @@ class OnlineModule(Model):
             env=os.environ,
         )
         if not address.keys and address.url_origin in ("default", "argument region"):
-            raise missing_key(source, address.provider)
+            raise missing_key(source, address)
         self.source = source
         self._type = address.type
         self._online = _codec_at(plugins, source, address, options)

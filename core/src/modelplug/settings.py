@@ -62,10 +62,16 @@ Keys = str | Secret | Sequence[str | Secret]
 
 
 def find_keys(
-    source: str, vendor: Iterable[str], env: Mapping[str, str], argument: Keys | None = None
+    source: str,
+    vendor: Iterable[str],
+    env: Mapping[str, str],
+    argument: Keys | None = None,
+    pairs: Iterable[Sequence[str]] = (),
 ) -> tuple[tuple[Secret, ...], str]:
     """
     The keys of provider *source* and what decided them; () and "" where there are none.
+
+    *pairs* of variables make one key, `id:secret`, and come after *vendor*.
 
     References (`env:`, `file:`, `cmd:`) are followed in the argument alone: a variable is
     read as it is, so that looking which keys are set runs nothing.
@@ -76,6 +82,11 @@ def find_keys(
         return tuple(key for key in keys if key.reveal()), "argument api_key"
     variable = variable_of(source, "api_key")
     found = resolve("api_key", variable=variable, vendor=vendor, env=env)
+    if found is None or found.origin.startswith(REFERENCE):
+        for pair in pairs:
+            parts = [env.get(name, "").strip() for name in pair]
+            if all(parts):
+                return (Secret(":".join(parts)),), " and ".join(pair)
     return ((Secret(found.value.strip()),), found.origin) if found else ((), "")
 
 

@@ -147,3 +147,12 @@ def parse_json(body: bytes) -> Any:
         shown = body[:200].decode("utf-8", "replace").strip() or "nothing at all"
         msg = f"the reply is not JSON: {shown!r}"
         raise BadReply(msg) from exc
+
+
+def json_body(payload: object) -> bytes:
+    """*payload* as the body of a request; ConfigError for what no JSON can hold."""
+    try:
+        return orjson.dumps(payload)
+    except orjson.JSONEncodeError as exc:
+        msg = f"the request cannot be written as JSON: {exc}"
+        raise ConfigError(msg) from exc

@@ -112,6 +112,12 @@ class _Local:
             self.stop()
 
     @property
+    def answers(self) -> bool:
+        """Whether it can be called now; one that is restarting after a crash is waited for."""
+        ready = self.attached is not None or (self.engine and self.engine.status == "ready")
+        return self.codec is not None and bool(ready)
+
+    @property
     def type(self) -> ModelType:
         if self.wanted_type is not None:
             return self.wanted_type
@@ -144,6 +150,8 @@ class _Local:
     def start(self) -> None:
         """Start the engine, if it is not there, and wait until it answers."""
         with self.lock:
+            if self.engine is not None and self.engine.status in ("failed", "stopped"):
+                self.stop()
             if self.attached is None and self.engine is None:
                 self.engine = self._launch(installed())
             engine = self.engine
@@ -325,7 +333,7 @@ class TrainableModule(Model):
         return self._codec().endpoint.api_key
 
     def _codec(self) -> AnyCodec:
-        if self._local.codec is None:
+        if not self._local.answers:
             self._local.start()
         codec = self._local.codec
         if codec is None:
@@ -334,7 +342,7 @@ class TrainableModule(Model):
         return codec
 
     def _connect(self) -> Flow[AnyCodec]:
-        if self._local.codec is None:
+        if not self._local.answers:
             yield Blocking(self._local.start)
         return self._codec()
 

@@ -37,7 +37,9 @@ T = TypeVar("T")
 C = TypeVar("C")
 R = TypeVar("R")
 
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-ds-request-id", "x-tt-logid")
+_REQUEST_ID_HEADERS = tuple(
+    "x-request-id request-id x-ds-request-id x-tt-logid x-msh-request-id".split()
+)
 
 
 @frozen
@@ -62,6 +64,13 @@ class Request:
     delay: float = 0.0
     waiting_for: str = ""
     timeouts: Timeouts = Timeouts()
+
+
+def _rekeyed(request: Request, old: Secret | None, new: Secret) -> Request:
+    """*request*, at once, with key *new* wherever *old* was: the bearer token or a header."""
+    headers = {name: new if key == old else key for name, key in request.secret_headers.items()}
+    auth = new if request.auth == old else request.auth
+    return evolve(request, auth=auth, secret_headers=headers, delay=0.0)
 
 
 @frozen
@@ -207,13 +216,20 @@ class Codec(Generic[C, R]):
         """Whether *response* is an error; some servers send errors with status 200."""
         return not response.ok
 
+    def sign(self, request: Request) -> Request:
+        """
+        *request* as it goes out, before each try: for keys that are no bearer token but sign
+        one, or go into headers of their own. `request.auth` is the key, from the rotation.
+        """
+        return request
+
     def send(self, request: Request) -> Flow[Response]:
         """*request* until it is answered with 2xx or the retry policy gives up."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                response: Response = yield request
+                response: Response = yield self.sign(request)
                 if self.is_error(response):
                     raise self.parse_error(response)
             except CallError as error:
@@ -303,7 +319,7 @@ class Codec(Generic[C, R]):
             given = False
             response: object = None
             try:
-                response = yield request
+                response = yield self.sign(request)
                 if not isinstance(response, Response) or not response.streaming:
                     raise self._no_stream(response)
                 decoder = self.decoder(call)
@@ -345,19 +361,17 @@ class Codec(Generic[C, R]):
     def _elsewhere(self, request: Request, error: CallError) -> Request | None:
         """The request with another key or address, where there are several and one is free."""
         keys, urls = self.endpoint.keys, self.endpoint.urls
-        if isinstance(error, RateLimited | QuotaExhausted) and len(keys) > 1 and request.auth:
-            key = keys.move_on(request.auth, error.retry_after)
-            return None if key is None else evolve(request, auth=key, delay=0.0)
+        if isinstance(error, RateLimited | QuotaExhausted) and len(keys) > 1:
+            used = [request.auth, *request.secret_headers.values()]
+            old_key = next((key for key in keys.items if key in used), None)
+            key = None if old_key is None else keys.move_on(old_key, error.retry_after)
+            return None if key is None else _rekeyed(request, old_key, key)
         if isinstance(error, TransportFailed | ProviderFailed) and len(urls) > 1:
             old = next((url for url in urls.items if request.url.startswith(url)), None)
             if old is None:  # a route beside the base URL, whose place elsewhere is not known
                 return None
-            new = urls.move_on(old, error.retry_after)
-            return (
-                None
-                if new is None
-                else evolve(request, url=new + request.url.removeprefix(old), delay=0.0)
-            )
+            if (new := urls.move_on(old, error.retry_after)) is not None:
+                return evolve(request, url=new + request.url.removeprefix(old), delay=0.0)
         return None
 
     def _no_stream(self, response: object) -> CallError:

@@ -11,7 +11,6 @@ from attrs import evolve
 from modelplug.errors import (
     AuthRefused,
     BadReply,
-    ConfigError,
     ContextTooLong,
     Filtered,
     NotFound,
@@ -22,6 +21,7 @@ from modelplug.errors import (
     Refused,
 )
 from modelplug.media import Media
+from modelplug.structure import json_body
 from modelplug.types import Usage
 from modelplug.wire import Codec, Request, Response
 
@@ -63,16 +63,11 @@ class OpenAICodec(Codec[C, R]):
     def post(self, payload: Mapping[str, Any]) -> Request:
         """POST *payload* to this codec's path; a URL that already ends with it is kept."""
         url = self.endpoint.url.rstrip("/")
-        try:
-            body = orjson.dumps(payload)
-        except orjson.JSONEncodeError as exc:
-            msg = f"the request cannot be written as JSON: {exc}"
-            raise ConfigError(msg) from exc
         return Request(
             "POST",
             url if url.endswith(self.path) else url + self.path,
             headers={"content-type": "application/json"},
-            body=body,
+            body=json_body(payload),
             auth=self.endpoint.api_key,
             timeouts=self.endpoint.timeouts,
         )
@@ -132,12 +127,15 @@ def read_usage(usage: object) -> Usage:
         return Usage()
     details = usage.get("completion_tokens_details")
     prompt = usage.get("prompt_tokens_details")
+    if not isinstance(prompt, dict):
+        prompt = usage  # some servers put cached_tokens beside the totals
     return Usage(
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
+        # Images and transcriptions count input_tokens and output_tokens.
+        _count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        _count(usage.get("completion_tokens", usage.get("output_tokens"))),
         _count(usage.get("total_tokens")),
         _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None,
-        _count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+        _count(prompt.get("cached_tokens")),
     )
 
 

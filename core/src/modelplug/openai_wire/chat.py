@@ -88,8 +88,11 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
     def turn(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """
         One message as the server takes it. Past reasoning goes back only to servers that
-        want it, and only with the turns that called tools: others refuse the field.
+        want it, and only with the turns that called tools: others refuse the field. What
+        another wire wants back (`native`) stays here.
         """
+        if "native" in message:
+            message = {key: value for key, value in message.items() if key != "native"}
         if "reasoning_content" not in message:
             return message
         if self.endpoint.quirks.echo_reasoning and message.get("tool_calls"):
@@ -111,12 +114,19 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
             return message
         parts = []
         for part in content:
-            url = (part.get("image_url") or {}).get("url", "")
-            if url.startswith(("http://", "https://")):
-                image = yield from self.download(url)
-                part = {**part, "image_url": {**part["image_url"], "url": image.data_uri()}}
-            parts.append(part)
+            parts.append((yield from self._inlined_part(part)))
         return {**message, "content": parts}
+
+    def _inlined_part(self, part: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
+        # Servers take {"url": ...} and the bare URL, and some of them videos likewise.
+        for name in ("image_url", "video_url"):
+            given = part.get(name)
+            fields = given if isinstance(given, Mapping) else {"url": given}
+            url = fields.get("url")
+            if isinstance(url, str) and url.startswith(("http://", "https://")):
+                media = yield from self.download(url)
+                return {**part, name: {**fields, "url": media.data_uri()}}
+        return part
 
     def _ask_for(self, schema: Mapping[str, Any], payload: dict[str, Any]) -> None:
         # The best native mode first; where there is none the prompt alone must do, and the
@@ -137,7 +147,10 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
 
     def parse_response(self, call: ChatCall, response: Response) -> Completion:
         """The first choice."""
-        raw = response.json()
+        return self.read(call, response.json())
+
+    def read(self, call: ChatCall, raw: Any) -> Completion:
+        """The first choice that *raw*, a parsed reply, holds."""
         reply = structure(raw, _ChatReply)
         if not reply.choices:
             msg = "the reply has no choices @ $.choices"

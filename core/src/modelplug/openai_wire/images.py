@@ -7,11 +7,13 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from modelplug.errors import BadReply, ConfigError
 from modelplug.media import Media, sniff
 from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.types import ImageCall, Produced
-from modelplug.wire import Flow, Request
+from modelplug.wire import Flow, Request, Together
 
 
 class OpenAIImages(OpenAICodec[ImageCall, Produced]):
@@ -22,13 +24,32 @@ class OpenAIImages(OpenAICodec[ImageCall, Produced]):
         "background moderation n output_compression output_format quality response_format "
         "seed size style user".split()
     )
+    one_at_a_time = False
+    """Whether the server draws one image a request: `n` of them are then `n` requests."""
 
     def flow(self, call: ImageCall) -> Flow[Produced]:
         """The images of the reply, as bytes: URLs live an hour or less."""
+        if self.one_at_a_time and "n" in call.options:
+            several = yield from self._one_by_one(call)
+            return several
         response = yield from self.send(self.build_request(call))
         with self.reading(response):
             result = yield from self.collect(call, response.json())
         return result
+
+    def _one_by_one(self, call: ImageCall) -> Flow[Produced]:
+        options = dict(call.options)
+        count = options.pop("n")
+        if type(count) is not int or count < 1:
+            msg = f"n= counts images from 1, and is {count!r}"
+            raise ConfigError(msg)
+        one = evolve(call, options=options)
+        parts: list[Produced] = yield Together([self.flow(one) for _ in range(count)])
+        return Produced(
+            tuple(media for part in parts for media in part.media),
+            parts[0].model,
+            notes=tuple(note for part in parts for note in part.notes),
+        )
 
     def payload(self, call: ImageCall) -> dict[str, Any]:
         """The request body as a mapping; a subclass changes it for its vendor."""

@@ -12,6 +12,7 @@ _FINISH = {
     "eos_token": "stop",
     "end_turn": "stop",
     "function_call": "tool_calls",
+    "model_context_window_exceeded": "length",
     "sensitive": "content_filter",
 }
 

@@ -67,6 +67,7 @@ class Patience:
 
     def wait(self) -> float | None:
         """Seconds that the next read or write may take."""
+        self._check()  # by now `cut` is set, so giving up either is seen here or wakes the read
         if self._begun:
             return self._least(self._timeouts.idle)
         first = None if self._first is None else self._first - time.monotonic()

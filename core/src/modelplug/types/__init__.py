@@ -1,0 +1,77 @@
+"""What goes in and out: frozen values shared by the core, codecs and plugins."""
+
+from __future__ import annotations
+
+from modelplug.types.calls import (
+    ChatCall,
+    Completion,
+    EmbedCall,
+    Embeddings,
+    Fingerprint,
+    ImageCall,
+    Produced,
+    Ranking,
+    RerankCall,
+    Segment,
+    SpeakCall,
+    TranscribeCall,
+    Transcript,
+)
+from modelplug.types.endpoint import (
+    Endpoint,
+    Limits,
+    ModelType,
+    Quirks,
+    Secret,
+    Timeouts,
+)
+from modelplug.types.events import (
+    Attempt,
+    Event,
+    Finish,
+    Reasoning,
+    Reset,
+    Text,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from modelplug.types.local import (
+    Deployment,
+    Plan,
+    Weights,
+)
+
+__all__ = [
+    "Attempt",
+    "ChatCall",
+    "Completion",
+    "Deployment",
+    "EmbedCall",
+    "Embeddings",
+    "Endpoint",
+    "Event",
+    "Fingerprint",
+    "Finish",
+    "ImageCall",
+    "Limits",
+    "ModelType",
+    "Plan",
+    "Produced",
+    "Quirks",
+    "Ranking",
+    "Reasoning",
+    "RerankCall",
+    "Reset",
+    "Secret",
+    "Segment",
+    "SpeakCall",
+    "Text",
+    "Timeouts",
+    "ToolCall",
+    "ToolCallDelta",
+    "TranscribeCall",
+    "Transcript",
+    "Usage",
+    "Weights",
+]
