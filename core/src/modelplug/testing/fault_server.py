@@ -50,7 +50,9 @@ class Request:
         found: dict[str, str] = {}
         for part in message.iter_parts():
             name = str(part.get_param("name", header="content-disposition"))
-            found[name] = part.get_filename() or str(part.get_content()).strip()
+            # Forms name no charset, and get_content() would read such text as ASCII.
+            text = bytes(part.get_payload(decode=True)).decode("utf-8", "replace")
+            found[name] = part.get_filename() or text.strip()
         return found
 
 

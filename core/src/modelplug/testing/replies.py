@@ -58,7 +58,8 @@ class Expected:
     `says` a part of its text, and `partial` the text that was delivered before it.
 
     `status` and `headers` are those of the reply. `path` is how the request's path ends,
-    `sends` a part of its JSON body, `sends_streaming` what a stream asks for besides, and
+    `sends` a part of its JSON body or, with `exactly`, the whole, so that a field which the
+    provider does not know fails, `sends_streaming` what a stream asks for besides, and
     `parts` fields of a multipart body, a file by its name.
     """
 
@@ -85,6 +86,7 @@ class Expected:
     path: str = ""
     sends: Mapping[str, Any] = field(default_factory=dict)
     sends_streaming: Mapping[str, Any] = field(default_factory=dict)
+    exactly: bool = False
     parts: Mapping[str, str] = field(default_factory=dict)
 
 
