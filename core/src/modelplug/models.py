@@ -241,12 +241,7 @@ class Model:
 
     def _taken(self, options: dict[str, Any]) -> tuple[Timeouts | None, Stream]:
         """(`timeout`, `stream`), which are for this side of the wire, taken out of *options*."""
-        timeout = options.pop("timeout", None)
-        if isinstance(timeout, int | float):
-            timeout = Timeouts(total=float(timeout))
-        elif timeout is not None and not isinstance(timeout, Timeouts):
-            msg = f"timeout= takes seconds or modelplug.Timeouts, not {timeout!r}"
-            raise ConfigError(msg)
+        timeout = read_timeouts(options.pop("timeout", None))
         echo = _checked_stream(options.pop("stream", self._view.stream))
         return timeout, echo if echo and self.type.chats else False
 
@@ -284,12 +279,22 @@ def _all(step: Together) -> Flow[list[Any]]:
 
 
 def _fixed(history: History) -> History:
-    return tuple(tuple(turn) if not isinstance(turn, str) else turn for turn in history)
+    return tuple(tuple(turn) if isinstance(turn, list) else turn for turn in history)
+
+
+def read_timeouts(timeout: object) -> Timeouts | None:
+    """`timeout=` as users give it: seconds in all, or the four limits."""
+    if timeout is None or isinstance(timeout, Timeouts):
+        return timeout
+    if isinstance(timeout, int | float):
+        return Timeouts(total=float(timeout))
+    msg = f"timeout= takes seconds or modelplug.Timeouts, not {timeout!r}"
+    raise ConfigError(msg)
 
 
 def _checked_stream(stream: Stream) -> Stream:
-    if isinstance(stream, Mapping):
-        color = stream.get("color", "white")
+    if not isinstance(stream, bool):
+        color = stream.get("color", "white") if isinstance(stream, Mapping) else None
         if color not in _COLORS or set(stream) - {"color"}:
             msg = f"stream= takes True or {{'color': one of {', '.join(_COLORS)}}}, not {stream!r}"
             raise ConfigError(msg)

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from modelplug.catalog import Provider
 from modelplug.errors import ConfigError, MissingKey, Unsupported, did_you_mean
-from modelplug.models import Model, _checked_stream
+from modelplug.models import Model, _checked_stream, read_timeouts
 from modelplug.plugins import Plugins, installed
 from modelplug.retry import Retry
 from modelplug.settings import Keys, find_keys, key_variables, resolve, variable_of
@@ -248,7 +248,4 @@ def _retry(options: dict[str, Any]) -> Retry:
 
 
 def _timeouts(options: dict[str, Any]) -> Timeouts:
-    timeout = options.pop("timeout", None)
-    if timeout is None:
-        return Timeouts()
-    return timeout if isinstance(timeout, Timeouts) else Timeouts(total=float(timeout))
+    return read_timeouts(options.pop("timeout", None)) or Timeouts()

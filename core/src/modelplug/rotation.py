@@ -47,7 +47,7 @@ class Rotation(Generic[T]):
                 self._free_at[self.items.index(failed)] = self._now() + rest
             for step in range(len(self.items)):
                 at = (self._at + step) % len(self.items)
-                if self._free_at[at] <= self._now():
+                if self._free_at[at] <= self._now() and self.items[at] != failed:
                     self._at = at
                     return self.items[at]
             return None

@@ -53,6 +53,9 @@ def check_options(codec: AnyCodec, options: Mapping[str, Any]) -> dict[str, Any]
     known = codec.options | codec.endpoint.options
     checked = dict(options)
     extra = checked.pop("extra_body", {})
+    if not isinstance(extra, Mapping):
+        msg = f"extra_body= takes a mapping, not {extra!r}"
+        raise ConfigError(msg)
     for name in checked:
         if name not in known:
             near = did_you_mean(name, known | _OWN_OPTIONS)
@@ -176,8 +179,12 @@ def estimated(usage: Usage, messages: Sequence[Mapping[str, Any]], said: Sequenc
         return usage
     asked = sum(guess_tokens(str(message.get("content") or "")) + 4 for message in messages)
     answered = guess_tokens("".join(said))
-    names = frozenset({"input_tokens", "output_tokens", "total_tokens"})
-    return Usage(asked, answered, asked + answered, estimated=names)
+    guess = Usage(asked, answered, estimated=frozenset({"input_tokens", "output_tokens"}))
+    if usage.total_tokens is not None:  # some servers tell the sum alone
+        return evolve(guess, total_tokens=usage.total_tokens)
+    return evolve(
+        guess, total_tokens=asked + answered, estimated=guess.estimated | {"total_tokens"}
+    )
 
 
 def guess_tokens(text: str) -> int:
@@ -234,8 +241,8 @@ def rerank_flow(
     if documents is None or isinstance(documents, str):
         msg = "a rerank model needs documents=[...], a list of texts"
         raise ConfigError(msg)
-    if top_n is not None and top_n < 1:
-        msg = f"top_n counts from 1 and is {top_n}; leave it out for all documents"
+    if top_n is not None and (type(top_n) is not int or top_n < 1):
+        msg = f"top_n counts from 1 and is {top_n!r}; leave it out for all documents"
         raise ConfigError(msg)
     if not documents:
         return Ranking([], codec.endpoint.model)
@@ -278,6 +285,12 @@ def transcribe_flow(
         msg = f"a speech-to-text model takes one file, and got {len(files)}"
         raise ConfigError(msg)
     file = as_file(files[0]) if files else Media(b"")
+    limit = codec.endpoint.limits.file_bytes
+    if limit is not None and isinstance(file, Media) and len(file.data) > limit:
+        msg = (
+            f"{codec.endpoint.provider} takes files up to {limit} bytes, this has {len(file.data)}"
+        )
+        raise ConfigError(msg)
     call = TranscribeCall(codec.endpoint.model, file, check_options(codec, options), resume)
     transcript: Transcript = yield from codec.flow(call)
     return transcript
@@ -290,6 +303,11 @@ def speak_flow(
     options = {**view.options, **options}
     resume = options.pop("resume", "")
     text = _text_of(given, "a text-to-speech model", resume)
+    limit = codec.endpoint.limits.text_chars
+    if limit is not None and len(text) > limit:
+        who = codec.endpoint.provider
+        msg = f"{who} speaks up to {limit} characters and this has {len(text)}; divide the text"
+        raise ConfigError(msg)
     call = SpeakCall(codec.endpoint.model, text, check_options(codec, options), resume)
     sound: Produced = yield from codec.flow(call)
     return sound

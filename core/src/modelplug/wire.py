@@ -351,8 +351,11 @@ class Codec(Generic[C, R]):
 
     def _again(self, request: Request, attempt: int, error: CallError) -> Request:
         error.provider = error.provider or self.endpoint.provider
-        if (other := self._elsewhere(request, error)) is not None:
-            return other
+        endpoint = self.endpoint
+        # Bounded: with `retry-after: 0` a key that was refused is free again at once.
+        if attempt < endpoint.retry.attempts + max(len(endpoint.keys), len(endpoint.urls)) - 1:
+            if (other := self._elsewhere(request, error)) is not None:
+                return other
         delay = self.endpoint.retry.delay(attempt, error)
         if delay is None:
             raise error

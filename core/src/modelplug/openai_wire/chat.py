@@ -53,6 +53,15 @@ class _ChatReply:
     usage: Any = None
 
 
+def _told_first(told: str, messages: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    # In the system message that is there: templates refuse two of one role in a row (2026-11).
+    first = messages[0] if messages else {}
+    if first.get("role") == "system" and isinstance(first.get("content"), str):
+        joined = f"{first['content']}\n\n{told}"
+        return [{**first, "content": joined}, *messages[1:]]
+    return [{"role": "system", "content": told}, *messages]
+
+
 class OpenAIChat(OpenAICodec[ChatCall, Completion]):
     """POST /chat/completions, in one piece or streamed."""
 
@@ -137,7 +146,7 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
             return
         # OpenAI answers 400 to json_object unless a message has the word JSON in it (2026-11).
         told = f"Answer with JSON that fits this schema:\n{orjson.dumps(schema).decode()}"
-        payload["messages"] = [{"role": "system", "content": told}, *payload["messages"]]
+        payload["messages"] = _told_first(told, payload["messages"])
         if "json-object" in self.endpoint.does:
             payload["response_format"] = {"type": "json_object"}
 

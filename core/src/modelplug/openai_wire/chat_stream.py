@@ -64,9 +64,9 @@ class ChatDecoder:
             self._end(events)
             return
         if name == "error":
-            raise self._error(data)
+            raise self.error(data)
         try:
-            self._chunk(orjson.loads(data), data, events)
+            self.chunk(orjson.loads(data), data, events)
         except orjson.JSONDecodeError:
             if data.strip():  # some gateways keep the connection alive with empty events
                 parse_json(data)  # raises BadReply and shows the text
@@ -75,14 +75,15 @@ class ChatDecoder:
             msg = f"a chunk of the stream cannot be read: {shown!r}"
             raise BadReply(msg) from exc
 
-    def _chunk(self, chunk: dict[str, Any], data: bytes, events: list[Event]) -> None:
+    def chunk(self, chunk: dict[str, Any], data: bytes, events: list[Event]) -> None:
+        """*data*, parsed as *chunk*; a subclass changes the chunk for its vendor, or raises."""
         # The hot path of every stream: plain look-ups, no classes (2 µs against 15, 2026-11).
         if usage := chunk.get("usage"):
             self._usage = usage
         choices = chunk.get("choices")
         if not choices:  # usage, keep-alives, Azure's prompt filter
             if chunk.get("error"):
-                raise self._error(data)
+                raise self.error(data)
             return
         choice = choices[0]
         if not self._head:
@@ -103,7 +104,7 @@ class ChatDecoder:
                 self._rest_of(delta, events)
         if reason := choice.get("finish_reason"):
             if chunk.get("error"):  # OpenRouter puts an empty delta beside it
-                raise self._error(data)
+                raise self.error(data)
             self._reason = reason
             self._usage = self._usage or choice.get("usage")  # Kimi puts it here
 
@@ -156,7 +157,8 @@ class ChatDecoder:
         events.append(Finish(reason, str(model or ""), str(id or "")))
         self.finished = True
 
-    def _error(self, data: bytes) -> CallError:
+    def error(self, data: bytes) -> CallError:
+        """The error that *data*, an event or a chunk, is."""
         # The HTTP status was 200; vLLM and llama.cpp put the one they mean into `code`.
         response = Response(200, body=data)
         try:

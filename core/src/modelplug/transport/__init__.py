@@ -13,7 +13,7 @@ import atexit
 import contextvars
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar, cast
 
@@ -266,8 +266,8 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the idle connections of the running loop."""
-        if entry := self._loops.pop(asyncio.get_running_loop(), None):
-            await entry[1].aclose()
+        if entry := self._loops.get(asyncio.get_running_loop()):
+            await _close(entry[0].empty())
 
     def forked(self) -> None:
         """In a forked child: leave the parent's connections alone and begin with none."""
@@ -288,9 +288,15 @@ async def _until_loop_ends(pool: Pool[Async]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        for connection in pool.empty():
-            await connection.aclose()
-        await asyncio.sleep(0)  # asyncio closes an aborted socket in its next round
+        # Those in use belong to streams that were left with `break`: asyncio cancels what would
+        # have closed them when the loop ends right after.
+        await _close([*pool.empty(), *pool.abandoned()])
+
+
+async def _close(connections: Iterable[Async]) -> None:
+    for connection in connections:
+        await connection.aclose()
+    await asyncio.sleep(0)  # asyncio closes an aborted socket in its next round
 
 
 def _advance(send: Callable[[A], Step], answer: A) -> Step | None:

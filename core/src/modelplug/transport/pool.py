@@ -50,6 +50,7 @@ class Stack(Generic[K]):
     def __init__(self, make: Callable[[], K], *, shared: bool) -> None:
         self._make: Callable[[], K] = make
         self._idle: deque[K] = deque()
+        self._busy: set[K] = set()
         self.shared = shared  # a proxy's pool serves all calls at once and stays on top
         self.places = threading.BoundedSemaphore(CONNECTIONS)
         self.async_places = asyncio.Semaphore(CONNECTIONS)
@@ -65,15 +66,20 @@ class Stack(Generic[K]):
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return self._make(), dead
+                return self._begin(self._make()), dead
             if not connection.has_expired() and connection.is_idle():  # type: ignore[union-attr]
-                return connection, dead
+                return self._begin(connection), dead
             dead.append(connection)
+
+    def _begin(self, connection: K) -> K:
+        self._busy.add(connection)
+        return connection
 
     def give(self, connection: K) -> bool:
         """Keep a connection for the next call; False if it must be closed instead."""
         if self.shared:
             return True
+        self._busy.discard(connection)
         if not connection.is_idle():  # type: ignore[union-attr]  # a pool is always shared
             return False
         self._idle.append(connection)
@@ -84,6 +90,10 @@ class Stack(Generic[K]):
         connections = list(self._idle)
         self._idle.clear()
         return connections
+
+    def abandoned(self) -> list[K]:
+        """The connections in use, for the end of their loop, when nobody can be using them."""
+        return list(self._busy)
 
 
 class Pool(Generic[K]):
@@ -107,6 +117,10 @@ class Pool(Generic[K]):
     def empty(self) -> list[K]:
         """All idle connections, to be closed."""
         return [connection for stack in self._stacks.values() for connection in stack.empty()]
+
+    def abandoned(self) -> list[K]:
+        """All connections in use."""
+        return [connection for stack in self._stacks.values() for connection in stack.abandoned()]
 
 
 def _proxy(text: str) -> httpcore.Proxy:
