@@ -1,0 +1,133 @@
+"""What the tests of several packages share: a provider on loopback, and no way out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelplug import plugins
+from modelplug.testing import FaultServer, Reply, Request, block_network
+
+KEY = "sk-loopback"
+ANSWER = "The capital of France is Paris."
+JSON_ANSWER = '{"name": "Hugo", "age": 37}'
+PNG = b"\x89PNG\r\n\x1a\n"
+_JSON = {"content-type": "application/json"}
+_USAGE = {"prompt_tokens": 12, "completion_tokens": 8, "total_tokens": 20}
+
+
+def _json(data: object, status: int = 200) -> Reply:
+    return Reply(status, _JSON, json.dumps(data).encode())
+
+
+def _error(status: int, message: str, code: str | None) -> Reply:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return _json({"error": error}, status)
+
+
+def _embeddings(body: Mapping[str, Any]) -> Reply:
+    inputs = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    items = [
+        {"object": "embedding", "index": at, "embedding": [float(len(text)), 0.5, -0.25]}
+        for at, text in enumerate(inputs)
+    ]
+    usage = {"prompt_tokens": 3, "total_tokens": 3}
+    return _json({"object": "list", "model": body["model"], "data": items, "usage": usage})
+
+
+def _chat(body: Mapping[str, Any]) -> Reply:
+    asked = str(body["messages"][-1]["content"])
+    text = JSON_ANSWER if "JSON" in asked or "response_format" in body else ANSWER
+    if body.get("stream"):
+        return _streamed(body, text)
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    finish = "stop"
+    if body.get("tools"):
+        function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
+        message["content"] = None
+        message["tool_calls"] = [{"id": "call_1", "type": "function", "function": function}]
+        finish = "tool_calls"
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    return _json({"id": "chatcmpl-1", "model": body["model"], "choices": [choice], "usage": _USAGE})
+
+
+def _streamed(body: Mapping[str, Any], text: str) -> Reply:
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": text[at : at + 7]} for at in range(0, len(text), 7)]
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": body["model"]}
+    chunks: list[dict[str, Any]] = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+        for delta in deltas
+    ]
+    chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    chunks.append({**head, "choices": [], "usage": _USAGE})
+    lines = [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks]
+    return Reply(200, {"content-type": "text/event-stream"}, [*lines, b"data: [DONE]\n\n"])
+
+
+def provider_replies(request: Request) -> Reply:
+    """What a provider on the OpenAI wire answers; a request without a key is a local one's."""
+    if request.headers.get("authorization", f"Bearer {KEY}") != f"Bearer {KEY}":
+        return _error(401, "Incorrect API key provided.", "invalid_api_key")
+    if request.path.endswith("/audio/transcriptions"):
+        return _json({"text": "Hello, world."})
+    body = request.json
+    if request.path.endswith("/audio/speech"):
+        return Reply(200, {"content-type": "audio/mpeg"}, b"ID3 sound")
+    if "/images/" in request.path:
+        return _json({"data": [{"b64_json": base64.b64encode(PNG).decode()}]})
+    if body["model"] == "gpt-5-old":
+        return _error(404, "The model `gpt-5-old` does not exist.", "model_not_found")
+    if request.path.endswith("/embeddings"):
+        return _embeddings(body)
+    if sum(len(str(message["content"])) for message in body["messages"]) > 10_000:
+        return _error(400, "The maximum context length is exceeded.", "context_length_exceeded")
+    return _chat(body)
+
+
+@pytest.fixture
+def key() -> str:
+    """The key that `server` asks for."""
+    return KEY
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A provider on loopback that speaks the OpenAI wire."""
+    with FaultServer() as server:
+        server.answer_with(provider_replies)
+        yield server
+
+
+@pytest.fixture
+def provider(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> FaultServer:
+    """`server`, as what the environment calls openai."""
+    monkeypatch.setenv("MODELPLUG_OPENAI_BASE_URL", f"{server.origin}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    return server
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No settings of this machine, logs in the test's own folder, and only loopback."""
+    for name in (
+        "MODELPLUG_OPENAI_BASE_URL",
+        "OPENAI_BASE_URL",
+        "OPENAI_API_KEY",
+        "MODELPLUG_OPENAI_API_KEY",
+        "LAZYLLM_OPENAI_API_KEY",
+        "MODELPLUG_MODEL_PATH",
+        "LAZYLLM_MODEL_PATH",
+        "MODELPLUG_BLOCK",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MODELPLUG_HOME", str(tmp_path / "modelplug-home"))
+    plugins.forget()
+    with block_network():
+        yield
+    plugins.forget()

@@ -1,0 +1,176 @@
+"""
+One class, three worlds: a provider, an engine that is attached by its URL, and an engine that
+is started here. Results, events and errors are the same in each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import modelplug as mp
+from modelplug.errors import ConfigError, ContextTooLong, UnknownOption, Unsupported
+from modelplug.models import Model
+from modelplug.testing import FaultServer
+from modelplug.types import Completion, Embeddings, Finish, ModelType, Text, Usage
+
+QUESTION = "What is the capital of France?"
+ANSWER = "The capital of France is Paris."
+GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 32}
+
+World = Callable[[str], Model]
+"""Gives the model of a type: llm or embed."""
+
+NAMES = {"llm": "tiny", "embed": "tiny-embed"}
+
+
+@pytest.fixture
+def online(server: FaultServer, key: str) -> World:
+    """A provider's API."""
+    return lambda type: mp.OnlineModule(
+        "some-model", source="openai", type=type, url=server.url, api_key=key
+    )
+
+
+@pytest.fixture
+def started() -> Iterator[World]:
+    """Engines that are started here."""
+    made: list[mp.TrainableModule] = []
+
+    def world(type: str) -> Model:
+        made.append(mp.TrainableModule(NAMES[type]))
+        return made[-1]
+
+    yield world
+    for model in made:
+        model.close()
+
+
+@pytest.fixture
+def attached(started: World) -> World:
+    """The same engines, as somebody else's who was told their URL and their key."""
+
+    def world(type: str) -> Model:
+        there = started(type)
+        here = mp.TrainableModule(NAMES[type], type=type)
+        return here.deploy_method(mp.deploy.llama_cpp, url=there.url, api_key=there.api_key)
+
+    return world
+
+
+@pytest.fixture(params=["online", "attached", "started"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Each world in turn."""
+    chosen: World = request.getfixturevalue(request.param)
+    return chosen
+
+
+class TestEveryWorld:
+    """What a caller can rely on, wherever the model is."""
+
+    def test_a_question_gives_a_text(self, world: World) -> None:
+        assert ANSWER == world("llm")(QUESTION, **GREEDY)
+
+    def test_awaiting_gives_the_same_text(self, world: World) -> None:
+        assert ANSWER == asyncio.run(world("llm").acall(QUESTION, **GREEDY))
+
+    def test_the_rich_result_has_the_same_fields(self, world: World) -> None:
+        result = world("llm").respond(QUESTION, **GREEDY)
+
+        assert isinstance(result, Completion)
+        assert (ANSWER, "", (), "stop") == (
+            result.text,
+            result.reasoning,
+            result.tool_calls,
+            result.finish_reason,
+        )
+        assert result.usage.input_tokens is not None
+        assert result.usage.input_tokens > 0
+        assert frozenset() == result.usage.estimated
+        assert result.model
+        assert result.id
+        assert result.raw["choices"]
+
+    def test_a_stream_adds_up_and_ends_with_the_one_finish(self, world: World) -> None:
+        events = list(world("llm").events(QUESTION, **GREEDY))
+        texts = [event.text for event in events if isinstance(event, Text)]
+        usages = [event for event in events if isinstance(event, Usage)]
+
+        assert ANSWER == "".join(texts)
+        assert len(texts) > 1
+        assert 1 == len(usages)
+        assert [Finish] == [type(event) for event in events if isinstance(event, Finish)]
+        assert isinstance(events[-1], Finish)
+        assert "stop" == events[-1].reason
+
+    def test_a_list_is_answered_in_its_order(self, world: World) -> None:
+        assert [ANSWER] * 3 == world("llm").map([QUESTION] * 3, concurrency=2, **GREEDY)
+
+    def test_a_text_gives_a_vector_and_a_list_gives_a_list_of_them(self, world: World) -> None:
+        embed = world("embed")
+        one, both = embed("a text"), embed(["a text", "another text"])
+
+        assert {float} == {type(number) for number in one}
+        assert [len(one)] * 2 == [len(vector) for vector in both]
+        assert one == pytest.approx(both[0], abs=1e-3)
+        assert isinstance(embed.respond("a text"), Embeddings)
+        assert [] == embed([])
+
+    def test_an_unknown_option_is_refused_with_the_near_one(self, world: World) -> None:
+        with pytest.raises(UnknownOption) as caught:
+            world("llm")(QUESTION, temprature=0)
+
+        assert "has no option 'temprature'; did you mean 'temperature'?" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("type", "given", "says"),
+        [
+            ("llm", 42, "a chat model takes a text, a list of messages"),
+            ("llm", {"country": "France"}, "needs a prompt with a user template"),
+            ("embed", 42, "an embedding model takes a text or a list of texts, not int"),
+            ("embed", ["a", 1], "an embedding model takes a text or a list of texts, not list"),
+        ],
+    )
+    def test_a_wrong_input_is_refused_before_it_is_sent(
+        self, type: str, given: Any, says: str, world: World
+    ) -> None:
+        with pytest.raises(ConfigError) as caught:
+            world(type)(given)
+
+        assert says in str(caught.value)
+
+    def test_what_does_not_stream_says_so(self, world: World) -> None:
+        with pytest.raises(Unsupported) as caught:
+            next(world("embed").stream("a text"))
+
+        assert "a model of type embed does not stream; call it" == str(caught.value)
+
+    def test_a_text_beyond_the_context_is_an_error_of_its_own(self, world: World) -> None:
+        with pytest.raises(ContextTooLong) as caught:
+            world("llm")("many words " * 2000)
+
+        assert 400 == caught.value.status
+        assert not caught.value.retryable
+
+    def test_views_have_prompts_of_their_own(self, world: World) -> None:
+        llm = world("llm")
+        slots = llm.share(prompt={"user": "What is the capital of {country}?"})
+
+        assert ANSWER == slots({"country": "France"}, **GREEDY)
+        assert ANSWER == llm(QUESTION, **GREEDY)
+
+    def test_a_formatter_stands_after_every_reply(self, world: World) -> None:
+        loud = world("llm") | str.upper
+
+        assert ANSWER.upper() == loud(QUESTION, **GREEDY)
+
+    def test_a_model_tells_its_type_and_never_its_key(self, world: World) -> None:
+        llm = world("llm")
+
+        assert ModelType.LLM == llm.type
+        assert llm.url.endswith("/v1")
+        assert llm.api_key is not None
+        assert llm.api_key.reveal() not in f"{llm!r} {llm.api_key!r} {llm.share()!r}"
