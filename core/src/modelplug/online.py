@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from modelplug.catalog import Provider
-from modelplug.errors import ConfigError, MissingKey, Unsupported, did_you_mean
+from modelplug.errors import ConfigError, MissingKey, PluginBroken, Unsupported, did_you_mean
 from modelplug.models import Model, _checked_stream, read_timeouts
 from modelplug.plugins import Plugins, installed
 from modelplug.retry import Retry
@@ -113,8 +113,16 @@ def _type_of(plugins: Plugins, provider: Provider, source: str, model: str | Non
         return found
     if found := plugins.type_by_patterns(model):
         return found
-    others = (plugins.resolve_type(name, model) for name in resolvers if name != source)
+    others = (_asked(plugins, name, model) for name in resolvers if name != source)
     return next(filter(None, others), fallback)
+
+
+def _asked(plugins: Plugins, resolver: str, model: str) -> ModelType | None:
+    """What somebody else's resolver says; one that is broken is an error for its own name only."""
+    try:
+        return plugins.resolve_type(resolver, model)
+    except PluginBroken:
+        return None
 
 
 def missing_key(source: str, address: Address) -> MissingKey:

@@ -246,6 +246,10 @@ def rerank_flow(
         raise ConfigError(msg)
     if not documents:
         return Ranking([], codec.endpoint.model)
+    limit = codec.endpoint.limits.rerank_documents
+    if limit is not None and len(documents) > limit:
+        msg = f"{codec.endpoint.provider} ranks up to {limit} documents and got {len(documents)}"
+        raise ConfigError(msg)
     call = RerankCall(
         codec.endpoint.model, given, list(documents), top_n, check_options(codec, options)
     )

@@ -36,6 +36,7 @@ _CONTENT_TYPES = {
     ".mp3": "audio/mpeg",
     ".wav": "audio/wav",
     ".png": "image/png",
+    ".bin": "application/octet-stream",
 }
 PLACEHOLDER = b"http://server.invalid"
 _DEFAULT_INPUTS = {"llm": "2+2?", "vlm": "2+2?", "embed": "a", "rerank": "q"}

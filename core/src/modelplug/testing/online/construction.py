@@ -123,8 +123,8 @@ class ConstructionTests(OnlineBase):
     def test_a_missing_key_is_told_before_anything_is_sent(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        names = [name for name in os.environ if name.endswith("_API_KEY")]
-        for name in {*names, *self.provider.key_env}:
+        names = [name for name in os.environ if name.endswith(("_API_KEY", "_BASE_URL"))]
+        for name in {*names, *self.provider.key_env, *self.provider.base_url_env}:
             monkeypatch.delenv(name, raising=False)
         if not self.provider.key_env:
             assert modelplug.OnlineModule(self.model, source=self.plugin).model
