@@ -61,7 +61,8 @@ MORE = {
     # It finds weights that plugins ship, and settings by the same order of places.
     "modelplug_local": {"settings", "plugins", "_version"},
     "modelplug_cli": {
-        "models", "plugins", "catalog", "known", "settings", "choose", "scaffold", "_version",
+        "models", "plugins", "catalog", "known", "search", "settings", "choose", "scaffold",
+        "_version",
     },
 }
 SHARED_PLUGIN = "modelplug_local"  # what engines have in common

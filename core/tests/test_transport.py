@@ -1202,6 +1202,48 @@ def test_two_loops_in_a_row_leave_nothing_open(server: FaultServer) -> None:
     assert 3 == server.connections
 
 
+def test_a_loop_that_ends_with_streams_half_way_leaves_nothing_open(server: FaultServer) -> None:
+    half = streaming([sse(delta(content="a"), done=False), threading.Event()])
+    server.answer(half, half, ok())
+
+    told = python(
+        MODEL
+        + dedent("""
+        async def main():
+            async for event in shared().astream(codec.stream(call)):
+                print(event.text, end=" ")
+                break
+            kept = shared().astream(codec.stream(call))
+            print((await anext(kept)).text, end=" ")
+        asyncio.run(main())
+        async def again():
+            print((await shared().arun(codec.flow(call))).text)
+        asyncio.run(again())
+        """),
+        server.url,
+        flags=WARN,
+    )
+
+    assert ("a a 4\n", "") == (told.stdout, told.stderr)
+
+
+def test_closing_leaves_calls_that_run_alone(server: FaultServer) -> None:
+    gate = threading.Event()
+    server.answer(ok(), ok().but(gate=gate), ok())
+
+    async def calls() -> list[str]:
+        transport, codec = Transport(), chat(server)
+        await transport.arun(codec.flow(CALL))
+        running = asyncio.create_task(transport.arun(codec.flow(CALL)))
+        while len(server.requests) < 2:
+            await asyncio.sleep(0.01)
+        await transport.aclose()
+        gate.set()
+        return [(await running).text, (await transport.arun(codec.flow(CALL))).text]
+
+    assert ["4", "4"] == asyncio.run(calls())
+
+
 def test_parent_and_child_of_a_fork_both_call(server: FaultServer) -> None:
     server.answer(ok())
 

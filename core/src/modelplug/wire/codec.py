@@ -1,20 +1,13 @@
-"""
-What codecs are written in: requests, replies, and flows that yield one and are sent the other.
-
-A codec is pure. A call is a generator: it yields a `Request`, is sent the `Response` (or has
-a CallError thrown in) and returns the result, so polling, uploads, token exchange and retries
-are written once, and two short drivers in `transport` run them, sync and async. The idea is
-httpx's `Auth.auth_flow`, made general.
-"""
+"""What a codec is: how calls become requests and replies results, with retries and polling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urljoin
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from modelplug.errors import (
     BadReply,
@@ -30,109 +23,12 @@ from modelplug.errors import (
 )
 from modelplug.media import Media, Remote, sniff
 from modelplug.retry import retry_after
-from modelplug.structure import parse_json, structure
-from modelplug.types import Endpoint, Event, Secret, Timeouts
+from modelplug.types import Endpoint, Event, Secret
+from modelplug.wire.messages import EventFlow, Flow, Request, Response
 
 T = TypeVar("T")
 C = TypeVar("C")
 R = TypeVar("R")
-
-_REQUEST_ID_HEADERS = tuple(
-    "x-request-id request-id x-ds-request-id x-tt-logid x-msh-request-id".split()
-)
-
-
-@frozen
-class Request:
-    """
-    One HTTP request. `delay` seconds pass before it is sent, on a terminal with `waiting_for`
-    shown meanwhile; `auth` becomes the bearer token.
-
-    Give `body`, or for multipart `form` fields and `files` (field name, Media). `stream` asks
-    for the reply in pieces as they arrive.
-    """
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(factory=dict)
-    body: bytes = field(default=b"", repr=False)
-    form: Mapping[str, str | list[str]] = field(factory=dict, repr=False)
-    files: Sequence[tuple[str, Media]] = field(default=(), repr=False)
-    auth: Secret | None = None
-    secret_headers: Mapping[str, Secret] = field(factory=dict)
-    stream: bool = False
-    delay: float = 0.0
-    waiting_for: str = ""
-    timeouts: Timeouts = Timeouts()
-
-
-def _rekeyed(request: Request, old: Secret | None, new: Secret) -> Request:
-    """*request*, at once, with key *new* wherever *old* was: the bearer token or a header."""
-    headers = {name: new if key == old else key for name, key in request.secret_headers.items()}
-    auth = new if request.auth == old else request.auth
-    return evolve(request, auth=auth, secret_headers=headers, delay=0.0)
-
-
-@frozen
-class Response:
-    """
-    One HTTP reply; header names are lower case.
-
-    `streaming` means that the status is 2xx, the body has not been read and comes in pieces.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
-    streaming: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is 2xx."""
-        return 200 <= self.status < 300
-
-    @property
-    def request_id(self) -> str | None:
-        """The provider's own name for this call, to be quoted to its support."""
-        return next((self.headers[h] for h in _REQUEST_ID_HEADERS if h in self.headers), None)
-
-    def json(self) -> Any:
-        """The body as JSON, or BadReply."""
-        return parse_json(self.body)
-
-    def parse(self, cls: type[T]) -> T:
-        """The body as *cls*, or BadReply with the path of what does not fit."""
-        return structure(self.json(), cls)
-
-
-@frozen
-class Together:
-    """
-    Flows to be run side by side, at most `concurrency` at once. A flow that yields this is
-    sent the list of their results, in order; the first error ends the others.
-    `progress(done, total)` is called after each.
-    """
-
-    flows: Sequence[Flow[Any]]
-    concurrency: int = 8
-    progress: Callable[[int, int], None] | None = None
-
-
-@frozen
-class Blocking:
-    """A function that waits, such as one that starts an engine; its result is sent back."""
-
-    function: Callable[[], Any]
-
-
-Flow = Generator["Request | Together | Blocking", Any, T]
-"""Yields requests, is sent their responses, returns the result."""
-
-EventFlow = Generator["Request | Together | Blocking | Sequence[Event]", Any, None]
-"""
-A flow that streams. It yields a Request (and is sent the head of the reply), then lists of
-events (and is sent the next bytes of the body, None at its end).
-"""
 
 
 class Decoder(Protocol):
@@ -353,10 +249,10 @@ class Codec(Generic[C, R]):
         error.provider = error.provider or self.endpoint.provider
         endpoint = self.endpoint
         # Bounded: with `retry-after: 0` a key that was refused is free again at once.
-        if attempt < endpoint.retry.attempts + max(len(endpoint.keys), len(endpoint.urls)) - 1:
-            if (other := self._elsewhere(request, error)) is not None:
-                return other
-        delay = self.endpoint.retry.delay(attempt, error)
+        most = endpoint.retry.attempts + max(len(endpoint.keys), len(endpoint.urls)) - 1
+        if attempt < most and (other := self._elsewhere(request, error)) is not None:
+            return other
+        delay = endpoint.retry.delay(attempt, error)
         if delay is None:
             raise error
         return evolve(request, delay=delay)
@@ -398,3 +294,10 @@ class Codec(Generic[C, R]):
         with self.reading(response):
             result: R = parse(call, response)
         return result
+
+
+def _rekeyed(request: Request, old: Secret | None, new: Secret) -> Request:
+    """*request*, at once, with key *new* wherever *old* was: the bearer token or a header."""
+    headers = {name: new if key == old else key for name, key in request.secret_headers.items()}
+    auth = new if request.auth == old else request.auth
+    return evolve(request, auth=auth, secret_headers=headers, delay=0.0)
