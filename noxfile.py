@@ -33,7 +33,10 @@ TYPE_TOOLS = ["mypy>=1.18", "types-PyYAML"]
 
 def install_workspace(session: nox.Session, *tools: str) -> None:
     """Every package of the workspace, editable, and *tools*; at once, so that pip solves once."""
-    session.install(*(f"--editable={package}" for package in [CORE, *PACKAGES]), *tools)
+    # Without a build environment for each package: those are most of the time otherwise.
+    session.install("hatchling>=1.27", "editables")
+    editable = (f"--editable={package}" for package in [CORE, *PACKAGES])
+    session.install("--no-build-isolation", *editable, *tools)
 
 
 @nox.session
@@ -62,7 +65,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Mypy, strict, over every package and the files that are only there to be checked."""
     install_workspace(session, *TEST_TOOLS, *TYPE_TOOLS, "nox")
-    modules = sorted(path.parent.name for path in ROOT.glob("*/**/src/*/py.typed"))
+    marks = [mark for package in [CORE, *PACKAGES] for mark in package.glob("src/*/py.typed")]
+    modules = sorted(mark.parent.name for mark in marks)
     session.run("mypy", *(f"--package={module}" for module in modules))
     session.run("mypy", "noxfile.py", "tools", "bench", "tests/typing")
 

@@ -81,6 +81,11 @@ def provider_replies(request: Request) -> Reply:
         return Reply(200, {"content-type": "audio/mpeg"}, b"ID3 sound")
     if "/images/" in request.path:
         return _json({"data": [{"b64_json": base64.b64encode(PNG).decode()}]})
+    if body["model"] == "gpt-5-busy":
+        return _error(429, "Rate limit reached for requests.", "rate_limit_exceeded")
+    if body["model"] == "gpt-5-frail":
+        broken = _streamed(body, ANSWER)
+        return broken.but(close_after=sum(map(len, list(broken.body)[:4])), ending="rst")
     if body["model"] == "gpt-5-old":
         return _error(404, "The model `gpt-5-old` does not exist.", "model_not_found")
     if request.path.endswith("/embeddings"):

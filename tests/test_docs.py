@@ -33,7 +33,7 @@ from modelplug.testing import FaultServer
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "core/README.md", "plugins/*/README.md")
+    for pattern in "*.md docs/**/*.md core/README.md plugins*/README.md plugins*/*/README.md".split()
     for path in ROOT.glob(pattern)
 )
 _FENCE = re.compile(
@@ -211,7 +211,7 @@ COMMANDS: dict[str, Command] = {
 
 def distributions() -> set[str]:
     """The names of what this tree builds."""
-    found = [ROOT / "core/pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
+    found = [ROOT / "core/pyproject.toml", *ROOT.glob("plugins*/*/pyproject.toml")]
     return {tomllib.loads(path.read_text("utf-8"))["project"]["name"] for path in found}
 
 

@@ -1,11 +1,15 @@
 """
 Write what can be known from every plugin's pyproject.toml: core's table of which distribution
 provides which name, and the dependencies of modelplug-all. Run by `nox -s known`.
+
+    python tools/known.py            writes both
+    python tools/known.py --check    exit code 1 if one is not as it would be written
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -66,11 +70,18 @@ def all_source(root: Path = ROOT) -> str:
     return replaced
 
 
-def main() -> None:
-    """Write both files."""
-    KNOWN.write_text(known_source(), encoding="utf-8")
-    ALL.write_text(all_source(), encoding="utf-8")
+def main() -> int:
+    """See the module."""
+    wanted = {KNOWN: known_source(), ALL: all_source()}
+    changed = {path for path, text in wanted.items() if path.read_text("utf-8") != text}
+    if "--check" in sys.argv[1:]:
+        for path in sorted(changed):
+            print(f"{path.relative_to(ROOT)} is not what the plugins say; run nox -s known")
+        return 1 if changed else 0
+    for path in changed:
+        path.write_text(wanted[path], encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ Writes a page for each online provider, and the table of them all, from their ma
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from attrs import AttrsInstance, fields
 
-from modelplug.catalog import Manifest, Provider
+from modelplug.catalog import Manifest, Provider, Service
 from modelplug.types import Limits, ModelType, Quirks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +56,7 @@ def page(source: str, distribution: str, provider: Provider) -> str:
     parts += _differences("Limits", provider.limits, Limits())
     parts += _differences("Quirks", provider.quirks, Quirks())
     parts += _rules(provider)
+    parts += _services(provider)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -67,17 +69,24 @@ def _facts(provider: Provider) -> Iterator[str]:
     yield f"- base URL: `{provider.base_url}`"
     for region, url in provider.regions.items():
         yield f'- `region="{region}"`: `{url}`'
-    if provider.base_url_env:
-        yield f"- base URL from: {_code(provider.base_url_env)}"
-    yield f"- key from: {_code(provider.key_env)}"
-    if provider.key_url:
-        yield f"- get one at <{provider.key_url}>"
+    yield from _variables(provider)
     yield ""
+
+
+def _variables(told: Provider | Service) -> Iterator[str]:
+    if told.base_url_env:
+        yield f"- base URL from: {_code(told.base_url_env)}"
+    if told.key_env:
+        yield f"- key from: {_code(told.key_env)}"
+    for pair in told.key_pairs:
+        yield f"- or from two variables: {_code(pair)}"
+    if told.key_url:
+        yield f"- get one at <{told.key_url}>"
 
 
 def _differences(title: str, given: AttrsInstance, usual: AttrsInstance) -> list[str]:
     rows = [
-        f"| `{field.name.replace('_', '-')}` | `{getattr(given, field.name)}` |"
+        f"| `{field.name.replace('_', '-')}` | {_value(getattr(given, field.name))} |"
         for field in fields(type(given))
         if getattr(given, field.name) != getattr(usual, field.name)
     ]
@@ -89,9 +98,26 @@ def _rules(provider: Provider) -> list[str]:
     for rule in provider.rules:
         told = [f"does {_code(rule.does)}"] if rule.does else []
         told += [f"lacks {_code(rule.lacks)}"] if rule.lacks else []
-        told += [f"`{key}` = `{value}`" for key, value in {**rule.limits, **rule.quirks}.items()]
+        told += [f"`{k}` = {_value(v)}" for k, v in {**rule.limits, **rule.quirks}.items()]
         rows.append(f"| `{rule.match}` | {'; '.join(told)} |")
     return ["## Models that differ\n", "| models | |", "|---|---|", *rows, ""] if rows else []
+
+
+def _services(provider: Provider) -> Iterator[str]:
+    for name, service in provider.services.items():
+        yield f"## Reached elsewhere: {name}\n"
+        reached = [f"models {_code(service.match)}"] if service.match else []
+        reached += [f"type {_code(service.types)}"] if service.types else []
+        yield f"- {'; '.join(reached)}"
+        yield f"- base URL: `{service.base_url}`"
+        yield from _variables(service)
+        if not (service.key_env or service.key_pairs):
+            yield "- key: the same"
+        yield ""
+
+
+def _value(value: object) -> str:
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
 def _code(words: Iterable[str]) -> str:

@@ -144,14 +144,14 @@ def failing(status: int, body: bytes = b"{}", **headers: str) -> Reply:
     return Reply(status, kind | {k.replace("_", "-"): v for k, v in headers.items()}, body)
 
 
-def finish(flow: Flow[Any], *answers: Response | Exception) -> tuple[Any, list[Request]]:
+def finish(flow: Flow[Any], *answers: Response | BaseException) -> tuple[Any, list[Request]]:
     """Drive *flow* by hand with *answers*; gives its result and the requests it made."""
     requests: list[Any] = []
-    step: Any = next(flow)
     try:
+        step: Any = next(flow)
         for answer in answers:
             requests.append(step)
-            step = flow.throw(answer) if isinstance(answer, Exception) else flow.send(answer)
+            step = flow.throw(answer) if isinstance(answer, BaseException) else flow.send(answer)
     except StopIteration as stop:
         return stop.value, requests
     raise AssertionError(f"the flow wants more after {len(requests)} requests: {step!r}")

@@ -38,7 +38,6 @@ def everything(model: modelplug.OnlineModule) -> list[Any]:
 def test_what_was_recorded_is_played_without_the_network(
     model: modelplug.OnlineModule, server: FaultServer, tmp_path: Path
 ) -> None:
-    server.answer(ok(), streaming([sse(delta(content="x"), done=False), chat_stream("y")]))
     server.answer_with(
         lambda request: (
             streaming([sse(delta(content="x"), done=False), chat_stream("y")])
@@ -216,7 +215,6 @@ def test_no_secret_is_in_a_description() -> None:
 
 def test_forms_files_and_bodies_that_are_no_json_are_described() -> None:
     files = [("file", Media(b"sound", "audio/mpeg", "a.mp3"))]
-    digest = "2c7c3d5f5a8ae5ee1b3ffcd1c4eb6e2d"
 
     described = describe(Request("POST", "http://h", form={"b": "2", "a": "1"}, files=files))
     again = describe(Request("POST", "http://h", form={"a": "1", "b": "2"}, files=files))
@@ -226,7 +224,6 @@ def test_forms_files_and_bodies_that_are_no_json_are_described() -> None:
     assert ["file", "a.mp3"] == described["files"][0][:2]
     assert 64 == len(described["files"][0][2])
     assert 64 == len(raw["body"])
-    assert digest != raw["body"]
 
 
 @pytest.mark.parametrize("data", [b"", b"text", "你".encode(), b"\xff\x00", b"\xe4\xbd"])

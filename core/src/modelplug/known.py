@@ -2,7 +2,18 @@
 
 DISTRIBUTIONS: dict[str, dict[str, str]] = {
     "create_online": {
+        "anthropic": "modelplug-anthropic",
+        "deepseek": "modelplug-deepseek",
+        "doubao": "modelplug-doubao",
+        "gemini": "modelplug-gemini",
+        "glm": "modelplug-glm",
+        "kimi": "modelplug-kimi",
+        "minimax": "modelplug-minimax",
         "openai": "modelplug-openai",
+        "ppio": "modelplug-ppio",
+        "qwen": "modelplug-qwen",
+        "sensenova": "modelplug-sensenova",
+        "siliconflow": "modelplug-siliconflow",
     },
     "deploy_local": {
         "llama_cpp": "modelplug-llama-cpp",

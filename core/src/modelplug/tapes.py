@@ -126,8 +126,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
         msg = f"the tape {str(path)!r} cannot be read: {exc.strerror}; record it first"
         raise ConfigError(msg) from exc
     try:
-        return [orjson.loads(line) for line in lines]
-    except orjson.JSONDecodeError as exc:
+        told = [orjson.loads(line) for line in lines]
+        return [{"request": line["request"], "response": line["response"]} for line in told]
+    except (orjson.JSONDecodeError, TypeError, KeyError) as exc:
         msg = f"the tape {str(path)!r} is damaged: {exc}; record it again"
         raise ConfigError(msg) from exc
 

@@ -158,7 +158,7 @@ class _Local:
         if engine is not None:
             engine.wait()
         with self.lock:
-            if self.codec is None:
+            if self.codec is None and self.engine is engine:  # it may have been stopped meanwhile
                 self.codec = self._connect()
 
     def _launch(self, plugins: Plugins) -> Engine:

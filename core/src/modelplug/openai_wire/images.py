@@ -75,6 +75,9 @@ class OpenAIImages(OpenAICodec[ImageCall, Produced]):
             if text := item.get("b64_json"):
                 media.append(image_of_base64(text))
             elif url := item.get("url"):
+                if not isinstance(url, str):
+                    msg = f"the address of an image is {url!r} @ $.data"
+                    raise BadReply(msg)
                 media.append((yield from self.download(url)))
             elif isinstance(error := item.get("error"), dict):
                 notes.append(f"{error.get('code')}: {error.get('message')}")

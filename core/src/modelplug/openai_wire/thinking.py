@@ -14,11 +14,11 @@ class ThinkSplitter:
     """
 
     def __init__(self, *, opened: bool = False) -> None:
-        self._state = "inside" if opened else "before"
+        self._state = "opening" if opened else "before"
         self._held = ""
 
     def feed(self, piece: str) -> tuple[str, str]:
-        """(reasoning, answer) that *piece* completes; at most a part of a tag is held back."""
+        """(reasoning, answer) that *piece* completes; at most part of a tag and line ends wait."""
         text, self._held = self._held + piece, ""
         thought = ""
         if self._state == "before":
@@ -29,13 +29,18 @@ class ThinkSplitter:
             if not bare.startswith(OPEN):
                 self._state = "after"
                 return "", text
-            self._state, text = "inside", bare.removeprefix(OPEN).lstrip("\n")
+            self._state, text = "opening", bare.removeprefix(OPEN)
+        if self._state == "opening":  # blank lines at either end of the reasoning are none of it
+            text = text.lstrip("\n")
+            if not text:
+                return "", ""
+            self._state = "inside"
         if self._state == "inside":
             thought, found, rest = text.partition(CLOSE)
             if not found:
-                keep = _partial(text, CLOSE)
-                self._held = text[len(text) - keep :]
-                return text[: len(text) - keep], ""
+                sure = text[: len(text) - _partial(text, CLOSE)].rstrip("\n")
+                self._held = text[len(sure) :]
+                return sure, ""
             self._state, text = "gap", rest
         if self._state == "gap":  # blank lines after the tag belong to neither
             text = text.lstrip("\n")
