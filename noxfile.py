@@ -31,18 +31,24 @@ TEST_TOOLS = [
 TYPE_TOOLS = ["mypy>=1.18", "types-PyYAML"]
 
 
-def install_workspace(session: nox.Session, *tools: str) -> None:
-    """Every package of the workspace, editable, and *tools*; at once, so that pip solves once."""
+def install_editable(session: nox.Session, packages: list[Path], *tools: str) -> None:
+    """*packages*, editable, and *tools*; at once, so that pip solves once."""
     # Without a build environment for each package: those are most of the time otherwise.
     session.install("hatchling>=1.27", "editables")
-    editable = (f"--editable={package}" for package in [CORE, *PACKAGES])
+    editable = (f"--editable={package}" for package in packages)
     session.install("--no-build-isolation", *editable, *tools)
+
+
+def install_workspace(session: nox.Session, *tools: str) -> None:
+    """Every package of the workspace, and *tools*."""
+    install_editable(session, [CORE, *PACKAGES], *tools)
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
     """Answer a question with real llama.cpp on weights that ship here."""
-    install_workspace(session)
+    wanted = ("openai", "local", "llama-cpp", "tiny")
+    install_editable(session, [CORE, *(ROOT / "plugins" / name for name in wanted)])
     session.run("python", "docs/demo.py", *session.posargs)
 
 
