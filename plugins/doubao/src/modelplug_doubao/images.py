@@ -1,0 +1,57 @@
+"""Images: drawn from a prompt, or changed by one. Both POST to /images/generations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from modelplug.errors import ConfigError, Unsupported
+from modelplug.media import Remote
+from modelplug.openai_wire import OpenAIImages
+from modelplug.types import ImageCall, Produced
+from modelplug.wire import Flow, Response
+from modelplug_doubao.ark import ArkCodec
+
+_MOST_IMAGES = 14
+
+
+class ArkImages(ArkCodec[ImageCall, Produced], OpenAIImages):
+    """One image a request; a series of them is asked for by `sequential_image_generation`."""
+
+    options = frozenset(
+        "guidance_scale n optimize_prompt_options output_format response_format seed "
+        "sequential_image_generation sequential_image_generation_options size tools "
+        "watermark".split()
+    )
+    one_at_a_time = True
+
+    def collect(self, call: ImageCall, raw: Any) -> Flow[Produced]:
+        """The images that were made; where all of them were refused, the first refusal."""
+        items = self.items(raw)
+        refusals = [item["error"] for item in items if isinstance(item.get("error"), dict)]
+        if refusals and len(refusals) == len(items):
+            raise self.parse_error(Response(200, body=orjson.dumps({"error": refusals[0]})))
+        made = yield from super().collect(call, raw)
+        return made
+
+
+class ArkImageEdit(ArkImages):
+    """Up to 14 images, as URLs or data URIs; seededit takes one and keeps its size."""
+
+    def payload(self, call: ImageCall) -> dict[str, Any]:
+        """The request body."""
+        if call.mask is not None:
+            msg = f"{self.endpoint.provider} takes no mask; say in the prompt what to change"
+            raise Unsupported(msg)
+        one_only = "seededit" in call.model.lower()
+        most = 1 if one_only else _MOST_IMAGES
+        if not 1 <= len(call.images) <= most:
+            msg = f"{call.model} needs files=[...], 1 to {most} images, and got {len(call.images)}"
+            raise ConfigError(msg)
+        images = [
+            image.url if isinstance(image, Remote) else image.data_uri() for image in call.images
+        ]
+        if one_only:
+            return {"size": "adaptive", **super().payload(call), "image": images[0]}
+        return {**super().payload(call), "image": images}
