@@ -19,7 +19,7 @@ from modelplug import plugins  # noqa: E402
 from modelplug.testing import FaultServer, block_network  # noqa: E402
 
 # Shared machines are slow by turns, so no deadline; no folder of examples in the checkout.
-settings.register_profile("core", max_examples=80, deadline=None, database=None)
+settings.register_profile("core", max_examples=50, deadline=None, database=None)
 settings.load_profile("core")
 
 _OURS = ("MODELPLUG_", "LAZYLLM_", "OPENAI_")

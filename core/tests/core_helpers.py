@@ -59,9 +59,7 @@ class Site:
         self.modules: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
-    def metadata(
-        self, distribution: str, entry_points: str, *, version: str = "0.1.0"
-    ) -> Path:
+    def metadata(self, distribution: str, entry_points: str, *, version: str = "0.1.0") -> Path:
         """The dist-info folder of one distribution."""
         folder = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
         folder.mkdir()

@@ -76,7 +76,10 @@ def test_a_prompt_of_another_type_is_refused(given: Any) -> None:
         ("{{name}}", "{name}"),
         ("{{{name}}}", "{Ada}"),
         ('{"a": 1, "b": [{}]}', '{"a": 1, "b": [{}]}'),
-        ("{name.__class__} {0} {name!r} {name:>9} {}", "{name.__class__} {0} {name!r} {name:>9} {}"),
+        (
+            "{name.__class__} {0} {name!r} {name:>9} {}",
+            "{name.__class__} {0} {name!r} {name:>9} {}",
+        ),
         ("{名前}", "エイダ"),
         ("{ name }", "{ name }"),
         ("no names", "no names"),
@@ -271,9 +274,9 @@ def test_bytes_that_are_no_image_are_not_shown() -> None:
     with pytest.raises(ConfigError) as caught:
         messages("hi", files=[b"secret text"])
 
-    assert (
-        "a chat model takes images, and one of the files is application/octet-stream"
-    ) == str(caught.value)
+    assert ("a chat model takes images, and one of the files is application/octet-stream") == str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("one", ["a.png", PNG, URI], ids=["path", "bytes", "uri"])

@@ -1,4 +1,5 @@
 """`AutoModel` and `explain`: which world a model is in, and why, in words."""
+# ruff: noqa: E501 - tables of exact texts read best one row a line
 
 from __future__ import annotations
 
@@ -213,9 +214,7 @@ def test_weights_that_a_plugin_ships_come_before_keys(
     ]
 
 
-def test_local_as_the_source_asks_no_provider(
-    world: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_local_as_the_source_asks_no_provider(world: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     engine(world)
     monkeypatch.setenv("ACME_API_KEY", "k")
 

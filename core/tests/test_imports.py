@@ -61,7 +61,14 @@ MORE = {
     # It finds weights that plugins ship, and settings by the same order of places.
     "modelplug_local": {"settings", "plugins", "_version"},
     "modelplug_cli": {
-        "models", "plugins", "catalog", "known", "search", "settings", "choose", "scaffold",
+        "models",
+        "plugins",
+        "catalog",
+        "known",
+        "search",
+        "settings",
+        "choose",
+        "scaffold",
         "_version",
     },
 }
@@ -153,8 +160,7 @@ def test_a_plugin_imports_the_cores_public_modules_and_no_other_plugin(path: Pat
         for module, _ in imports(path)
         if below(module) not in {None, *public}
         or (
-            module.startswith("modelplug_")
-            and module.partition(".")[0] not in (own, SHARED_PLUGIN)
+            module.startswith("modelplug_") and module.partition(".")[0] not in (own, SHARED_PLUGIN)
         )
         or module.partition(".")[0] in HTTP
     ]

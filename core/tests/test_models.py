@@ -1,4 +1,5 @@
 """Model objects: every way to call one, and what each view of it has of its own."""
+# ruff: noqa: E501 - tables of exact texts read best one row a line
 
 from __future__ import annotations
 
@@ -41,6 +42,7 @@ from modelplug.errors import (
     UnknownOption,
     Unsupported,
 )
+from modelplug.tasks import View
 from modelplug.testing import FaultServer, Reply
 from modelplug.types import (
     Completion,
@@ -218,9 +220,7 @@ def test_a_region_is_another_address(site: Site) -> None:
         modelplug.OnlineModule(source="acme", region="intl")
 
 
-def test_the_one_provider_with_a_key_is_taken(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_one_provider_with_a_key_is_taken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("acme")
     site.plugin("beta")
     monkeypatch.setenv("BETA_API_KEY", "k")
@@ -406,9 +406,7 @@ def test_usage_is_reported_or_estimated_and_marked(make: Make, server: FaultServ
     bare = json.dumps({"choices": [{"message": {"content": "four"}}]}).encode()
     server.answer(ok(), ok(bare), streaming(chat_stream("four")))
     m = make()
-    guessed = Usage(
-        6, 1, 7, estimated=frozenset({"input_tokens", "output_tokens", "total_tokens"})
-    )
+    guessed = Usage(6, 1, 7, estimated=frozenset({"input_tokens", "output_tokens", "total_tokens"}))
 
     assert Usage(14, 5, 19) == m.respond("12345678").usage
     assert guessed == m.respond("12345678").usage
@@ -429,11 +427,9 @@ def test_a_stream_that_breaks_carries_the_text_so_far(make: Make, server: FaultS
     seen: list[str] = []
 
     with pytest.raises(TransportFailed) as caught:
-        seen += make().stream("q")
-        for text in make().stream("q"):
-            seen.append(text)
+        seen.extend(make().stream("q"))
 
-    assert "ab" == caught.value.partial
+    assert (["a", "b"], "ab") == (seen, caught.value.partial)
 
 
 def test_leaving_a_stream_lets_the_next_call_work(make: Make, server: FaultServer) -> None:
@@ -767,6 +763,56 @@ def test_a_reply_that_does_not_fit_the_schema_is_a_format_error(
     assert "no" == caught.value.reply
 
 
+# What a server is known to refuse.
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"seed": 1}, "acme's acme-1 refuses the option 'seed'; leave it out"),
+        ({"temperature": 0.5}, "acme's acme-1 takes temperature=1 alone; leave it out"),
+        ({"temperature": 1, "seed": None}, ""),
+    ],
+)
+def test_what_a_server_refuses_is_not_sent(
+    site: Site, server: FaultServer, options: dict[str, Any], told: str
+) -> None:
+    quirks = '[create_online.acme.quirks]\nrefuses = ["seed"]\nfixed = { temperature = 1 }\n'
+    site.plugin("acme", manifest=provider("acme") + quirks)
+    server.answer(ok())
+    m = modelplug.OnlineModule(source="acme", url=server.url)
+
+    if not told:
+        assert "4" == m("q", **options)
+        return
+    with pytest.raises(Unsupported) as caught:
+        m("q", **options)
+    assert told == str(caught.value)
+    assert 0 == server.connections
+
+
+def test_more_documents_than_the_limit_are_refused(site: Site) -> None:
+    limits = "[create_online.acme.limits]\nrerank-documents = 2\n"
+    site.plugin("acme", manifest=provider("acme") + limits)
+    m = modelplug.OnlineModule(source="acme", type="rerank", url="http://127.0.0.1:9")
+
+    with pytest.raises(ConfigError) as caught:
+        m("q", documents=["a", "b", "c"])
+
+    assert "acme ranks up to 2 documents and got 3" == str(caught.value)
+
+
+def test_a_model_must_say_what_it_is() -> None:
+    m = modelplug.Model()
+
+    for ask in (
+        lambda: m.type, lambda: m.model, lambda: m.url, lambda: m.api_key, m._connect,
+        lambda: m._another(View()),
+    ):  # fmt: skip
+        with pytest.raises(NotImplementedError):
+            ask()
+
+
 # Embeddings and rerank.
 
 
@@ -882,9 +928,7 @@ def test_a_wrapper_sees_the_codec_of_a_model(site: Site, server: FaultServer) ->
         modelplug.OnlineModule(source="acme", url=server.url)
 
 
-def test_a_call_from_another_loop_works_on_the_same_model(
-    make: Make, server: FaultServer
-) -> None:
+def test_a_call_from_another_loop_works_on_the_same_model(make: Make, server: FaultServer) -> None:
     server.answer(ok())
     m = make()
 

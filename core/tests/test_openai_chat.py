@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from core_helpers import CALL, ENDPOINT, KEY, chat_body, finish
+from core_helpers import CALL, ENDPOINT, KEY, chat_body, chat_stream, delta, finish, sse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -343,11 +343,13 @@ def test_a_field_of_the_wrong_type_is_named_with_its_path() -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4) | st.just("tool_calls"),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from("choices message content tool_calls function name arguments".split()),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from("choices message content tool_calls function name arguments".split()),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=12,
 )
@@ -402,3 +404,102 @@ def test_tv15_a_model_that_is_loading_is_asked_again() -> None:
 
     assert "4" == completion.text
     assert requests[0].body == requests[1].body
+
+
+# Quirks of servers.
+
+
+def quirky(**quirks: Any) -> OpenAIChat:
+    return OpenAIChat(evolve(ENDPOINT, quirks=Quirks(**quirks)), CODES)
+
+
+def test_fields_for_calls_that_do_not_stream_are_sent_with_those_alone() -> None:
+    codec = quirky(unless_streaming={"enable_thinking": False})
+
+    assert body_of(codec)["enable_thinking"] is False
+    assert body_of(codec, options={"enable_thinking": True})["enable_thinking"] is True
+    assert "enable_thinking" not in body_of(codec, stream=True)
+
+
+TURN = {"role": "assistant", "content": "", "reasoning_content": "hm", "native": {"x": 1}}
+CALLED = TURN | {"tool_calls": [{"id": "c"}]}
+
+
+@pytest.mark.parametrize(
+    ("codec", "turn", "kept"),
+    [
+        (CHAT, TURN, {"role", "content"}),
+        (CHAT, CALLED, {"role", "content", "tool_calls"}),
+        (quirky(echo_reasoning=True), TURN, {"role", "content"}),
+        (
+            quirky(echo_reasoning=True),
+            CALLED,
+            {"role", "content", "tool_calls", "reasoning_content"},
+        ),
+    ],
+    ids=["plain", "called", "echo", "echo called"],
+)
+def test_past_reasoning_goes_back_only_where_it_is_wanted(
+    codec: OpenAIChat, turn: Mapping[str, Any], kept: set[str]
+) -> None:
+    before = dict(turn)
+
+    (sent,) = body_of(codec, messages=[turn])["messages"]
+
+    assert kept == set(sent)
+    assert before == turn
+
+
+def test_the_schema_in_words_joins_the_system_text_that_is_there() -> None:
+    told = [{"role": "system", "content": "Be brief."}, *CALL.messages]
+
+    system, question = body_of(schema=SCHEMA, messages=told)["messages"]
+
+    assert system["content"].startswith("Be brief.\n\nAnswer with JSON that fits this schema:\n")
+    assert {"role": "user", "content": "2+2?"} == question
+
+
+PNG = b"\x89PNG\r\n\x1a\nx"
+URI = "data:image/png;base64,iVBORw0KGgp4"
+
+
+def test_images_are_fetched_for_a_server_that_fetches_none() -> None:
+    parts: list[Any] = [
+        {"type": "text", "text": "what?"},
+        {"type": "image_url", "image_url": {"url": "http://h/a.png", "detail": "low"}},
+        {"type": "video_url", "video_url": "https://h/b.png"},
+        {"type": "image_url", "image_url": {"url": URI}},
+        "stray",
+    ]
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": parts}]
+    flow = quirky(inline_files=True).flow(evolve(CALL, messages=messages))
+
+    _, requests = finish(
+        flow, Response(200, body=PNG), Response(200, body=PNG), Response(200, body=chat_body())
+    )
+
+    assert ["http://h/a.png", "https://h/b.png"] == [request.url for request in requests[:2]]
+    sent = json.loads(requests[2].body)["messages"][1]["content"]
+    assert {"url": URI, "detail": "low"} == sent[1]["image_url"]
+    assert {"url": URI} == sent[2]["video_url"]
+    assert [parts[0], parts[3], parts[4]] == [sent[0], sent[3], sent[4]]
+    assert "http://h/a.png" == parts[1]["image_url"]["url"]
+
+
+def test_a_server_that_only_streams_is_asked_so_and_its_stream_joined() -> None:
+    completion, (request,) = finish(
+        quirky(only_streams=True).flow(CALL), Response(200, body=chat_stream("a", "b"))
+    )
+
+    assert ("ab", "stop") == (completion.text, completion.finish_reason)
+    assert json.loads(request.body)["stream"] is True
+
+
+def test_a_joined_stream_that_was_cut_is_an_error() -> None:
+    with pytest.raises(CallError) as caught:
+        finish(
+            quirky(only_streams=True).flow(CALL),
+            Response(200, {"x-request-id": "r-1"}, sse(delta(content="a"), done=False)),
+        )
+
+    assert ("acme", "r-1") == (caught.value.provider, caught.value.request_id)

@@ -342,8 +342,10 @@ def test_near_matches_are_named(name: str, told: str) -> None:
 
 bodies: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from("error message code type detail".split()), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from("error message code type detail".split()), inner)
+    ),
     max_leaves=8,
 )
 
@@ -357,6 +359,8 @@ def test_any_reply_that_is_no_success_is_a_refusal(status: int, body: bytes) -> 
     assert raised.code is None or isinstance(raised.code, str)
 
 
-@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "x-request-id"]), st.text()))
+@given(
+    st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "x-request-id"]), st.text())
+)
 def test_any_headers_are_survived(headers: Mapping[str, str]) -> None:
     assert isinstance(CHAT.parse_error(Response(429, headers, b"{}")), RateLimited)

@@ -683,9 +683,12 @@ def test_a_refusal_is_text() -> None:
         ('{"choices":[', "the reply is not JSON: '{\"choices\":['"),
         ([1], "a chunk of the stream cannot be read: '[1]'"),
         (5, "a chunk of the stream cannot be read: '5'"),
-        ({"choices": {"a": 1}}, "a chunk of the stream cannot be read: '{\"choices\": {\"a\": 1}}'"),
-        ({"choices": ["a"]}, "a chunk of the stream cannot be read: '{\"choices\": [\"a\"]}'"),
-        ({"choices": [{"delta": {"content": 5}}]}, "content is neither text nor a list of parts but int"),
+        ({"choices": {"a": 1}}, 'a chunk of the stream cannot be read: \'{"choices": {"a": 1}}\''),
+        ({"choices": ["a"]}, 'a chunk of the stream cannot be read: \'{"choices": ["a"]}\''),
+        (
+            {"choices": [{"delta": {"content": 5}}]},
+            "content is neither text nor a list of parts but int",
+        ),
     ],
     ids=["text", "half", "list", "number", "object", "choice", "content"],
 )
@@ -705,11 +708,15 @@ def test_what_came_with_a_broken_chunk_is_given_out_before_the_error() -> None:
 
 odd_json = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-1, 1) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from("content tool_calls function name arguments id index reasoning".split()),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                "content tool_calls function name arguments id index reasoning".split()
+            ),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=10,
 )

@@ -1,4 +1,5 @@
 """Embeddings and rerank: requests, and replies in each form that servers give them."""
+# ruff: noqa: E501 - tables of exact texts read best one row a line
 
 from __future__ import annotations
 
@@ -186,7 +187,9 @@ UNSORTED = {"results": [{"index": 0, "relevance_score": 0.1}, {"index": 1, "rele
 
 
 @pytest.mark.parametrize(
-    "reply", [JINA, COHERE, TEI, INFINITY, UNSORTED], ids="jina cohere tei infinity unsorted".split()
+    "reply",
+    [JINA, COHERE, TEI, INFINITY, UNSORTED],
+    ids="jina cohere tei infinity unsorted".split(),
 )
 def test_tv12_every_form_of_a_ranking_is_the_same_list(reply: object) -> None:
     ranking = ranked(reply)
@@ -251,9 +254,11 @@ def test_what_is_no_ranking_is_a_bad_reply(reply: object, told: str) -> None:
 
 odd = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-1, 1) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from("data index embedding results score relevance_score".split()), inner
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from("data index embedding results score relevance_score".split()), inner
+        )
     ),
     max_leaves=12,
 )

@@ -1,4 +1,5 @@
 """Plugins: found by metadata, imported at first use, an error for their own name only."""
+# ruff: noqa: E501 - tables of exact texts read best one row a line
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from modelplug.errors import (
 )
 from modelplug.openai_wire import OpenAIChat
 from modelplug.plugins import Plugins, forget, installed, scan
+from modelplug.search import Offer, offers
 from modelplug.types import ModelType
 
 BROKEN = "raise RuntimeError('boom at import')"
@@ -54,7 +56,9 @@ def test_a_name_is_found_without_importing_its_module(site: Site) -> None:
 
 def test_a_plugin_is_imported_at_its_first_use_and_once(site: Site) -> None:
     log = site.folder / "imports.log"
-    module = site.plugin("acme", source=f"with open({str(log)!r}, 'a') as f: f.write('x')\n" + COMPATIBLE)
+    module = site.plugin(
+        "acme", source=f"with open({str(log)!r}, 'a') as f: f.write('x')\n" + COMPATIBLE
+    )
     found = plugins()
 
     codec = create("acme", found)
@@ -135,7 +139,9 @@ def test_a_known_plugin_that_is_not_installed_says_what_to_install(
 def test_an_unknown_name_lists_the_installed_and_the_near(site: Site) -> None:
     site.plugin("acme")
     site.plugin("zeta")
-    index = {"create_online": {n: e for n, e in scan()["create_online"].items() if n in ("acme", "zeta")}}
+    index = {
+        "create_online": {n: e for n, e in scan()["create_online"].items() if n in ("acme", "zeta")}
+    }
 
     with pytest.raises(PluginNotFound) as caught:
         Plugins(index).find("create_online", "acne")
@@ -254,7 +260,9 @@ def test_whatever_an_import_does_is_a_broken_plugin(site: Site, source: str, kin
     with pytest.raises(PluginBroken) as caught:
         create("bad")
 
-    assert str(caught.value).startswith(f"modelplug-bad 0.1.0 could not be loaded for 'bad': {kind}")
+    assert str(caught.value).startswith(
+        f"modelplug-bad 0.1.0 could not be loaded for 'bad': {kind}"
+    )
 
 
 def test_a_module_that_was_uninstalled_is_a_broken_plugin(site: Site) -> None:
@@ -378,7 +386,9 @@ def test_an_answer_that_is_no_codec_is_a_broken_contract(site: Site, answer: str
     with pytest.raises(PluginBroken) as caught:
         create("bad")
 
-    assert str(caught.value).startswith("modelplug-bad 0.1.0 answered create_online for 'bad' with ")
+    assert str(caught.value).startswith(
+        "modelplug-bad 0.1.0 answered create_online for 'bad' with "
+    )
 
 
 def test_two_equal_plugin_objects_are_both_asked(site: Site) -> None:
@@ -562,9 +572,9 @@ def test_a_manifest_that_is_missing_is_the_authors_fault(site: Site) -> None:
     with pytest.raises(BadManifest) as caught:
         plugins().provider("acme")
 
-    assert (
-        "site_acme has no modelplug.toml beside its module; its author must ship one"
-    ) == str(caught.value)
+    assert ("site_acme has no modelplug.toml beside its module; its author must ship one") == str(
+        caught.value
+    )
 
 
 def test_the_manifest_is_beside_the_top_package_of_a_deeper_module(site: Site) -> None:
@@ -665,6 +675,53 @@ def test_broken_metadata_of_one_distribution_does_not_hide_the_others(site: Site
     (folder / "METADATA").unlink()
 
     assert isinstance(create("acme"), OpenAIChat)
+
+
+SERVICE = """
+[create_online.acme.services.speech]
+base-url = "https://speech.test"
+match = ["voice-*"]
+types = ["rerank"]
+key-env = ["SPEECH_KEY"]
+"""
+
+
+def test_a_service_of_a_provider_has_its_own_address_and_keys(site: Site) -> None:
+    site.plugin("acme", manifest=provider("acme") + SERVICE)
+    acme = plugins().provider("acme")
+
+    name, served = acme.serving("acme", "Voice-1")
+
+    assert ("acme_speech", "https://speech.test", ["SPEECH_KEY"]) == (
+        name,
+        served.base_url,
+        served.key_env,
+    )
+    assert "acme_speech" == acme.serving("acme", "x", "rerank")[0]
+    assert ("acme", acme) == acme.serving("acme", "acme-1")
+
+
+# What is offered.
+
+
+def test_offers_are_searched_by_words(site: Site) -> None:
+    site.plugin("acme")
+    site.plugin("bad", manifest="nonsense")
+    site.module("site_mini", "", '[weights.mini]\ntype = "llm"\ntitle = "Mini"\n')
+    site.metadata("modelplug-mini", "[modelplug.weights]\nmini = site_mini\ngone = site_gone\n")
+    index = {
+        group: {name: entry for name, entry in names.items() if entry.module in site.modules}
+        for group, names in scan().items()
+    }
+    found = Plugins(index)
+
+    assert [Offer("acme", "acme", "embed", "acme-embed", ("acme-embed*",))] == offers(
+        found, "acme EMB"
+    )
+    assert ("image-input", "stream", "tools") == offers(found, "acme llm")[0].does
+    assert [Offer("local", "Mini", "llm", "mini")] == offers(found, "mini")
+    assert ["acme", "acme", "acme", "local"] == [offer.source for offer in offers(found)]
+    assert [] == offers(found, "acme nowhere")
 
 
 # In a fresh interpreter, as users have it.

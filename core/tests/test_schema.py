@@ -1,4 +1,5 @@
 """`schema=`: attrs classes as JSON Schema, and replies read by a class or a schema."""
+# ruff: noqa: E501 - tables of exact texts read best one row a line
 
 from __future__ import annotations
 

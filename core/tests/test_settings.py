@@ -83,6 +83,23 @@ def test_a_key_is_found_as_any_value_is() -> None:
     assert ((), "") == find_keys("acme", ["ACME_KEY"], {})
 
 
+def test_a_pair_of_variables_is_one_key_between_the_vendors_and_the_references() -> None:
+    pair, env = [["ID", "SECRET"]], {"ID": "i", "SECRET": " s ", "LAZYLLM_ACME_API_KEY": "ref"}
+
+    assert ((Secret("i:s"),), "ID and SECRET") == find_keys("acme", [], env, pairs=pair)
+    assert ((Secret("k"),), "K") == find_keys("acme", ["K"], env | {"K": "k"}, pairs=pair)
+    assert ((Secret("ref"),), "LAZYLLM_ACME_API_KEY") == find_keys(
+        "acme", [], env | {"ID": " "}, pairs=pair
+    )
+
+
+def test_a_variable_is_no_reference_and_runs_nothing(tmp_path: Path) -> None:
+    text = f"cmd:touch {tmp_path / 'ran'}"
+
+    assert ((Secret(text),), "K") == find_keys("acme", ["K"], {"K": text})
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_a_key_may_be_a_secret_or_several() -> None:
     several = [Secret("a"), "b", "env:C"]
 
@@ -160,7 +177,10 @@ def test_a_command_meets_no_shell(tmp_path: Path) -> None:
         ("modelplug-no-such-program", "FileNotFoundError"),
         ("'unclosed", "ValueError"),
         ("", "IndexError"),
-        (f"{sys.executable} -c 'import sys; print(\"sk-leak\"); sys.exit(3)'", "CalledProcessError"),
+        (
+            f"{sys.executable} -c 'import sys; print(\"sk-leak\"); sys.exit(3)'",
+            "CalledProcessError",
+        ),
     ],
     ids=["absent", "unclosed", "empty", "failing"],
 )

@@ -1,4 +1,5 @@
 """JSON to attrs classes: nothing is coerced, and every fault is named with its path."""
+# ruff: noqa: E501 - tables of exact texts read best one row a line
 
 from __future__ import annotations
 
@@ -101,8 +102,10 @@ def test_a_reply_nested_too_deeply_is_a_bad_reply() -> None:
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["leaves", "by_name", "child", "n", "text"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["leaves", "by_name", "child", "n", "text"]), inner)
+    ),
     max_leaves=15,
 )
 

@@ -103,7 +103,9 @@ def test_timing_pauses_as_the_provider_did(
     for timing in (False, True):
         with modelplug.tape(tmp_path / "t", timing=timing):
             begin = time.monotonic()
-            assert ["a", "b"] == (asyncio.run(collect()) if asynchronous else list(model.stream("q")))
+            assert ["a", "b"] == (
+                asyncio.run(collect()) if asynchronous else list(model.stream("q"))
+            )
             took.append(time.monotonic() - begin)
     assert took[0] < 0.2 <= took[1]
 

@@ -94,6 +94,7 @@ def test_what_is_held_back_comes_before_the_end() -> None:
 def test_another_server_s_tags_are_text() -> None:
     plain = OpenAIChat(ENDPOINT, CODES)
 
-    assert "<think>a</think>b" == collect(
-        stream_of(plain, CALL, chat_stream("<think>a</think>b"))
-    ).text
+    assert (
+        "<think>a</think>b"
+        == collect(stream_of(plain, CALL, chat_stream("<think>a</think>b"))).text
+    )

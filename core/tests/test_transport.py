@@ -46,13 +46,14 @@ from modelplug.errors import (
 )
 from modelplug.media import Media
 from modelplug.openai_wire import CODES, OpenAIChat
+from modelplug.proxies import is_loopback, proxy_for
 from modelplug.retry import Retry
 from modelplug.testing import FaultServer, Reply, in_turn, places_in_error
 from modelplug.transport import Transport, exchange
 from modelplug.transport.patience import Group, Patience
-from modelplug.transport.proxies import is_loopback, proxy_for
+from modelplug.transport.waiting import waiting
 from modelplug.types import Finish, Secret, Text, Timeouts
-from modelplug.wire import Flow, Request, Response, Together
+from modelplug.wire import Blocking, Flow, Request, Response, Together
 
 ONCE = Retry(attempts=1)
 GENEROUS = Timeouts(connect=20, first_byte=20, idle=20, total=20)
@@ -97,7 +98,9 @@ def stream_async(codec: OpenAIChat, timeouts: Timeouts | None = None) -> list[An
 
 
 either = pytest.mark.parametrize("run", [run_sync, run_async], ids=["sync", "async"])
-either_stream = pytest.mark.parametrize("stream", [stream_sync, stream_async], ids=["sync", "async"])
+either_stream = pytest.mark.parametrize(
+    "stream", [stream_sync, stream_async], ids=["sync", "async"]
+)
 
 
 @contextmanager
@@ -943,7 +946,9 @@ def test_a_stream_that_is_left_half_way_closes_its_connection(asynchronous: bool
     def half(connection: socket.socket) -> None:
         read_request(connection)
         body = sse(delta(content="a"), done=False)
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999999\r\n\r\n"
+        head = (
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999999\r\n\r\n"
+        )
         connection.sendall(head + body)
         assert b"" == connection.recv(1)
         ended.set()
@@ -1107,7 +1112,7 @@ def test_the_first_error_ends_those_that_run_and_those_that_wait(
     server.answer_with(script)
 
     def failing_after() -> Flow[Response]:
-        response = yield Request("GET", f"{server.origin}/0")
+        yield Request("GET", f"{server.origin}/0")
         raise Overloaded("no")
 
     begin = time.monotonic()
@@ -1144,6 +1149,52 @@ def test_cancelling_many_ends_each_and_the_next_call_works(server: FaultServer) 
 
     assert b"/x" == asyncio.run(calls())
     assert 5 == len(server.requests)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_flow_that_streams_may_also_ask_for_many_and_for_what_blocks(
+    asynchronous: bool, server: FaultServer
+) -> None:
+    echo(server)
+    threads: list[threading.Thread] = []
+
+    def flow() -> Any:
+        yield Blocking(lambda: threads.append(threading.current_thread()))
+        responses = yield Together(gets(server, 2))
+        yield [Text(response.body.decode()) for response in responses]
+
+    async def collect() -> list[Any]:
+        return [event async for event in Transport().astream(flow())]
+
+    events = asyncio.run(collect()) if asynchronous else list(Transport().stream(flow()))
+
+    assert [Text("/0"), Text("/1")] == events
+    assert asynchronous is (threads[0] is not threading.main_thread())
+
+
+@either
+def test_what_blocks_is_run_and_its_error_raised(run: Face) -> None:
+    def flow() -> Flow[Any]:
+        answer = yield Blocking(lambda: 5)
+        assert answer in (5, None)
+        yield Blocking(lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        run(flow())
+
+
+def test_a_wait_is_told_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with waiting("for rain"):
+        pass
+    assert "" == capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    with waiting("for rain"), waiting(""):
+        pass
+
+    assert "\r\033[Kfor rain\r\033[K" == capsys.readouterr().err
 
 
 def test_a_call_that_was_given_up_waits_for_nothing_more() -> None:

@@ -1,4 +1,5 @@
 """Values that go in and out: types, secrets, media, results."""
+# ruff: noqa: E501 - tables of exact texts read best one row a line
 
 from __future__ import annotations
 

@@ -18,16 +18,21 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
 from modelplug.errors import ConfigError, TapeMismatch
+from modelplug.proxies import is_loopback
 from modelplug.types import Secret
 from modelplug.wire import Request, Response
 
 Mode = Literal["auto", "record", "replay"]
 
-_KEPT_HEADERS = frozenset({"content-type", "retry-after", "retry-after-ms", "x-request-id"})
+_KEPT_HEADERS = frozenset(
+    # The last two: a server that says in a header, not in the body, how a job stands.
+    "content-type retry-after retry-after-ms x-request-id x-api-status-code x-api-message".split()
+)
 
 _current: ContextVar[Tape | None] = ContextVar("modelplug_tape", default=None)
 
@@ -141,14 +146,19 @@ def describe(request: Request) -> dict[str, Any]:
     """
     What two requests must have in common to be the same call: never a key.
 
-    Files stand there by their digest. A local engine's port is left out: it changes.
+    Files stand there by their digest. A local engine's port and the name that a client
+    gives a request are left out: they change.
     """
     secrets = [request.auth] if request.auth else []
     secrets += list(request.secret_headers.values())
     told: dict[str, Any] = {
         "method": request.method,
-        "url": _redacted(request.url, secrets),
-        "headers": {k: _redacted(v, secrets) for k, v in sorted(request.headers.items())},
+        "url": _redacted(_portless(request.url), secrets),
+        "headers": {
+            name: _redacted(value, secrets)
+            for name, value in sorted(request.headers.items())
+            if not name.endswith("request-id")
+        },
         "stream": request.stream,
     }
     if request.body:
@@ -161,6 +171,12 @@ def describe(request: Request) -> dict[str, Any]:
             for name, media in request.files
         ]
     return told
+
+
+def _portless(url: str) -> str:
+    parts = urlsplit(url)
+    local = parts.port is not None and is_loopback(parts.hostname or "")
+    return urlunsplit(parts._replace(netloc=parts.hostname or "")) if local else url
 
 
 def _redacted(text: str, secrets: list[Secret]) -> str:

@@ -127,6 +127,8 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
         return {**message, "content": parts}
 
     def _inlined_part(self, part: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
+        if not isinstance(part, Mapping):  # the server says what it thinks of it
+            return part
         # Servers take {"url": ...} and the bare URL, and some of them videos likewise.
         for name in ("image_url", "video_url"):
             given = part.get(name)

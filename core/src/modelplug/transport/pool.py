@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 import httpcore
 
 from modelplug.errors import ConfigError
+from modelplug.proxies import proxy_for
 from modelplug.transport.network import AsyncBackend, SyncBackend
-from modelplug.transport.proxies import proxy_for
 
 if TYPE_CHECKING:
     import ssl

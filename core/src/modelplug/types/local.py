@@ -16,8 +16,7 @@ class Weights:
     """
     Weights on disk: a GGUF file or a folder of safetensors.
 
-    `format` is `gguf` or `safetensors`; `context` the longest input in tokens, where known;
-    `template` whether a chat template came with them.
+    `format` is `gguf` or `safetensors`; `context` the longest input in tokens, where known.
     """
 
     name: str

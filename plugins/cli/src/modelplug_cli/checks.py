@@ -96,7 +96,7 @@ def keys(plugins: Plugins, env: Mapping[str, str]) -> Iterator[Check]:
             provider = plugins.provider(source)
         except ModelplugError:
             continue  # told among the plugins
-        found, origin = find_keys(source, provider.key_env, env)
+        found, origin = find_keys(source, provider.key_env, env, pairs=provider.key_pairs)
         flaws = [flaw for key in found if (flaw := _flaw(key.reveal()))]
         if not found:
             yield _no_key(source, provider)

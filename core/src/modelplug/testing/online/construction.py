@@ -124,6 +124,7 @@ class ConstructionTests(OnlineBase):
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         names = [name for name in os.environ if name.endswith(("_API_KEY", "_BASE_URL"))]
+        names += [name for pair in self.provider.key_pairs for name in pair]
         for name in {*names, *self.provider.key_env, *self.provider.base_url_env}:
             monkeypatch.delenv(name, raising=False)
         if not self.provider.key_env:
