@@ -47,8 +47,9 @@ MAY_IMPORT = {
     "schema": VALUES | {"structure"},
     "tasks": WIRE | {"chat", "schema"},
     "formatters": {"plugins"},
-    "tapes": WIRE,
-    "transport": WIRE | {"_version", "tapes", "transport"},
+    "proxies": set(),
+    "tapes": WIRE | {"proxies"},
+    "transport": WIRE | {"_version", "proxies", "tapes", "transport"},
 }
 TOP = {"models", "online", "trainable", "choose", "fallbacks", "__init__", "testing", "scaffold"}
 
