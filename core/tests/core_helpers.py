@@ -171,13 +171,15 @@ def into(
     flow = codec.stream(call)
     assert isinstance(next(flow), Request)
     step: Any = flow.send(Response(200, head, streaming=True))
+    ended: Any = None
     try:
         for chunk in [body] if isinstance(body, bytes) else body:
             assert not isinstance(step, Request)
             seen += step
             step = flow.send(chunk)
         seen += step
-        seen += flow.send(None)
+        ended = flow.send(None)
+        seen += ended
         flow.send(None)
     except StopIteration:
         return

@@ -379,11 +379,12 @@ def test_what_the_provider_does_not_do_is_unsupported(site: Site, server: FaultS
     site.plugin("plain", manifest=manifest)
     m = modelplug.OnlineModule(source="plain", url=server.url)
 
-    for call, what in [
+    calls: list[tuple[Callable[[], object], str]] = [
         (lambda: m("q", tools=[{}]), "tools"),
         (lambda: m("q", files=[b""]), "image-input"),
         (lambda: list(m.stream("q")), "stream"),
-    ]:
+    ]
+    for call, what in calls:
         with pytest.raises(Unsupported) as caught:
             call()
         assert f"plain does not do {what} with 'plain-1'" == str(caught.value)
@@ -456,7 +457,11 @@ def test_leaving_a_stream_lets_the_next_call_work(make: Make, server: FaultServe
 def test_a_timeout_in_seconds_is_the_total(make: Make, server: FaultServer) -> None:
     server.answer(ok().but(gate=threading.Event()))
 
-    for call in (lambda: make()("q", timeout=0.1), lambda: make(timeout=0.1)("q")):
+    calls: list[Callable[[], object]] = [
+        lambda: make()("q", timeout=0.1),
+        lambda: make(timeout=0.1)("q"),
+    ]
+    for call in calls:
         with pytest.raises(TimedOut) as caught:
             call()
         assert "total" == caught.value.limit
@@ -579,11 +584,12 @@ def test_the_history_of_one_call_stands_in_for_the_views(make: Make, server: Fau
 
 @pytest.mark.parametrize("history", [[{"role": "user", "content": "q"}], ["ab"], [["a"]]], ids=repr)
 def test_a_history_of_anything_but_pairs_is_refused(make: Make, history: Any) -> None:
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: make().prompt("s", history)("q"),
         lambda: make().share(history=history)("q"),
         lambda: make()("q", llm_chat_history=history),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(ConfigError, match="the history is a list of"):
             call()
 

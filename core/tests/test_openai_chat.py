@@ -36,7 +36,8 @@ def body_of(codec: OpenAIChat = CHAT, **changes: Any) -> dict[str, Any]:
 
 def answer(body: bytes, status: int = 200, **headers: str) -> Completion:
     """What the codec makes of one reply."""
-    result, _ = finish(CHAT.flow(CALL), Response(status, headers, body))
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    result, _ = finish(CHAT.flow(CALL), Response(status, named, body))
     assert isinstance(result, Completion)
     return result
 
@@ -325,7 +326,7 @@ def test_the_first_of_several_choices_is_the_answer() -> None:
 )
 def test_what_is_no_completion_is_a_bad_reply_that_says_where(body: bytes, told: str) -> None:
     with pytest.raises(BadReply) as caught:
-        answer(body, **{"x-request-id": "r-1"})
+        answer(body, x_request_id="r-1")
 
     assert told == str(caught.value)
     assert 200 == caught.value.status
@@ -471,7 +472,7 @@ def test_images_are_fetched_for_a_server_that_fetches_none() -> None:
         {"type": "image_url", "image_url": {"url": URI}},
         "stray",
     ]
-    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": parts}]
+    messages: list[Any] = [{"role": "system", "content": "s"}, {"role": "user", "content": parts}]
     flow = quirky(inline_files=True).flow(evolve(CALL, messages=messages))
 
     _, requests = finish(

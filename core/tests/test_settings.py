@@ -101,7 +101,7 @@ def test_a_variable_is_no_reference_and_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_a_key_may_be_a_secret_or_several() -> None:
-    several = [Secret("a"), "b", "env:C"]
+    several: list[str | Secret] = [Secret("a"), "b", "env:C"]
 
     keys, origin = find_keys("acme", [], {"C": "c\n"}, several)
 

@@ -25,7 +25,7 @@ from modelplug.errors import (
     UnknownOption,
     Unsupported,
 )
-from modelplug.testing import FaultServer
+from modelplug.testing import FaultServer, Reply
 from modelplug.types import Secret
 
 RUNTIME = """
@@ -123,7 +123,7 @@ def test_an_async_call_starts_it_too(world: Any) -> None:
     m = modelplug.TrainableModule("mini")
 
     async def calls() -> list[str]:
-        return await asyncio.gather(*(m.acall("q") for _ in range(5)))
+        return list(await asyncio.gather(*(m.acall("q") for _ in range(5))))
 
     assert ["4"] * 5 == asyncio.run(calls())
     assert 1 == len(world.engines)
@@ -188,9 +188,12 @@ def test_an_engine_that_ends_during_a_call_has_died(world: Any, server: FaultSer
     server.answer(ok().but(close_after=3))
     m = modelplug.TrainableModule("mini").start()
     engine = world.engines[0]
-    server.answer_with(
-        lambda _: (setattr(engine, "status", "restarting"), ok().but(close_after=3))[1]
-    )
+
+    def crash(_: object) -> Reply:
+        engine.status = "restarting"
+        return ok().but(close_after=3)
+
+    server.answer_with(crash)
 
     with pytest.raises(EngineDied) as caught:
         m("q")

@@ -1166,7 +1166,9 @@ def test_a_flow_that_streams_may_also_ask_for_many_and_for_what_blocks(
     async def collect() -> list[Any]:
         return [event async for event in Transport().astream(flow())]
 
-    events = asyncio.run(collect()) if asynchronous else list(Transport().stream(flow()))
+    transport = Transport()
+    events = asyncio.run(collect()) if asynchronous else list(transport.stream(flow()))
+    transport.close()
 
     assert [Text("/0"), Text("/1")] == events
     assert asynchronous is (threads[0] is not threading.main_thread())

@@ -12,7 +12,7 @@ import inspect
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import TYPE_CHECKING, Any, cast
@@ -56,10 +56,15 @@ class Entry:
         return f"{self.distribution.name} {self.distribution.version}"
 
 
-def scan(blocked: frozenset[str] = frozenset()) -> dict[str, dict[str, Entry]]:
-    """Group (without `modelplug.`) → name → entry, of all installed distributions."""
+def scan(
+    blocked: frozenset[str] = frozenset(), path: Sequence[str] | None = None
+) -> dict[str, dict[str, Entry]]:
+    """
+    Group (without `modelplug.`) → name → entry, of all installed distributions: those on
+    *path*, by default the interpreter's own.
+    """
     index: dict[str, dict[str, Entry]] = {}
-    for distribution in distributions():
+    for distribution in distributions() if path is None else distributions(path=list(path)):
         text = distribution.read_text("entry_points.txt")
         if text is None or PREFIX not in text:
             continue

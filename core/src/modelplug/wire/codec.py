@@ -141,14 +141,16 @@ class Codec(Generic[C, R]):
         task: str,
         every: float = 1.0,
         longest: float = 10.0,
+        at_once: bool = False,
     ) -> Flow[T]:
         """
-        Ask with *request* until *result* makes something of a reply, each time a little later.
+        Ask with *request* until *result* makes something of a reply, each time a little later;
+        the first time after *every* seconds or, for a job that was begun before, *at_once*.
 
         Whatever ends the waiting, Ctrl-C and cancellation too, carries the id *task*, by
         which the job can be picked up again (`resume=`).
         """
-        wait, asked = every, 0
+        wait, asked = 0.0 if at_once else every, 0
         try:
             while True:
                 told = f"{self.endpoint.provider}: job {task}, asked {asked} times"
@@ -157,7 +159,7 @@ class Codec(Generic[C, R]):
                 answer = result(response)
                 if answer is not None:
                     return answer
-                wait = min(wait * 1.5, longest)
+                wait = min(wait * 1.5, longest) if wait else every
         except CallError as error:
             error.task = task
             raise

@@ -67,7 +67,7 @@ class PPIOCodec(OpenAICodec[C, R]):
             auth=self.endpoint.api_key,
             timeouts=self.endpoint.timeouts,
         )
-        result = yield from self.poll(ask, self._outcome, task=task)
+        result = yield from self.poll(ask, self._outcome, task=task, at_once=bool(resume))
         return result
 
     def _outcome(self, response: Response) -> Response | None:

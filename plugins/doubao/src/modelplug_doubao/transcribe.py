@@ -68,7 +68,7 @@ class SpeechTranscribe(SpeechCodec[TranscribeCall, Transcript]):
                 return None
             return self._signed(self.parse_response, call, response)
 
-        transcript = yield from self.poll(asking, result, task=id)
+        transcript = yield from self.poll(asking, result, task=id, at_once=bool(call.resume))
         return transcript
 
     def _job_payload(self, call: TranscribeCall) -> dict[str, Any]:
