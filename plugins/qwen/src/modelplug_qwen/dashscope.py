@@ -136,10 +136,15 @@ class DashScope(OpenAICodec[C, R]):
         with self.reading(response):
             return response.parse(_SubmitReply).output.task_id
 
-    def ended(self, id: str) -> Flow[Response]:
-        """The reply that says that task *id* succeeded; the error, where it says otherwise."""
+    def ended(self, id: str, resume: str) -> Flow[Response]:
+        """
+        The reply that says that task *id* succeeded; the error, where it says otherwise. One
+        that is picked up by *resume* is asked for at once.
+        """
         request = self._get(f"/tasks/{quote(id, safe='')}")
-        response = yield from self.poll(request, self._state, task=id, every=1.0, longest=8.0)
+        response = yield from self.poll(
+            request, self._state, task=id, every=1.0, longest=8.0, at_once=bool(resume)
+        )
         return response
 
     @contextmanager

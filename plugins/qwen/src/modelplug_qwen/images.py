@@ -69,7 +69,7 @@ class QwenImages(DashScope[ImageCall, Produced], OpenAIImages):
 
     def _of_task(self, call: ImageCall, id: str) -> Flow[Produced]:
         with self.task(id):
-            response = yield from self.ended(id)
+            response = yield from self.ended(id, call.resume)
             with self.reading(response):
                 produced = yield from self.collect(call, response.json())
         return produced

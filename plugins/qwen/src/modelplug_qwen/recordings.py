@@ -83,7 +83,7 @@ class QwenRecordings(DashScope[TranscribeCall, Transcript]):
         return url
 
     def _fetched(self, call: TranscribeCall, id: str) -> Flow[Transcript]:
-        response = yield from self.ended(id)
+        response = yield from self.ended(id, call.resume)
         with self.reading(response):
             document = yield from self.download(self._result_url(response), "application/json")
             raw = parse_json(document.data)
