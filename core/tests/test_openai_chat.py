@@ -311,11 +311,11 @@ def test_the_first_of_several_choices_is_the_answer() -> None:
         (b"<html>", "the reply is not JSON: '<html>'"),
         (b"\xff\xfe", "the reply is not JSON: '\ufffd\ufffd'"),
         (b'{"choices":[', "the reply is not JSON: '{\"choices\":['"),
-        (b"{}", "the reply is not a _ChatReply: required field missing @ $.choices"),
+        (b"{}", "the reply is not a ChatReply: required field missing @ $.choices"),
         (b'{"choices":[]}', "the reply has no choices @ $.choices"),
         (
             b'{"choices":[{}]}',
-            "the reply is not a _ChatReply: required field missing @ $.choices[0].message",
+            "the reply is not a ChatReply: required field missing @ $.choices[0].message",
         ),
         (
             b'{"choices":[{"message":{"content":5}}]}',

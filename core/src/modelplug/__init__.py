@@ -71,13 +71,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in ("errors", "types"):  # read as `mp.errors.RateLimited`, not imported by itself
+        return import_module(f"modelplug.{name}")
     try:
         home = _HOMES[name]
     except KeyError:
         msg = f"module 'modelplug' has no attribute {name!r}"
         raise AttributeError(msg) from None
-    from importlib import import_module
-
     value = getattr(import_module(f"modelplug.{home}"), name)
     globals()[name] = value
     return value

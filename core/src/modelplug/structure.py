@@ -101,7 +101,7 @@ def _structure_with_paths(data: object, cls: type[T]) -> T:
 
 
 def _name(cls: object) -> str:
-    return getattr(cls, "__name__", str(cls))  # a union has none
+    return getattr(cls, "__name__", str(cls)).lstrip("_")  # a union has no __name__
 
 
 def _reply_fault(exc: BaseException, kind: type | None) -> str:
