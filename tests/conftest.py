@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from modelplug import plugins
+from modelplug.catalog import Provider, Service
 from modelplug.testing import FaultServer, Reply, Request, block_network
 
 KEY = "sk-loopback"
@@ -38,6 +40,14 @@ def _embeddings(body: Mapping[str, Any]) -> Reply:
     ]
     usage = {"prompt_tokens": 3, "total_tokens": 3}
     return _json({"object": "list", "model": body["model"], "data": items, "usage": usage})
+
+
+def _ranking(body: Mapping[str, Any]) -> Reply:
+    asked = set(body["query"].lower().strip("?").split())
+    scores = [len(asked & set(text.lower().strip(".").split())) / 10 for text in body["documents"]]
+    best = sorted(range(len(scores)), key=lambda at: -scores[at])[: body.get("top_n")]
+    results = [{"index": at, "relevance_score": scores[at]} for at in best]
+    return _json({"id": "rank-1", "results": results, "meta": {"tokens": {"input_tokens": 9}}})
 
 
 def _chat(body: Mapping[str, Any]) -> Reply:
@@ -76,20 +86,22 @@ def provider_replies(request: Request) -> Reply:
         return _error(401, "Incorrect API key provided.", "invalid_api_key")
     if request.path.endswith("/audio/transcriptions"):
         return _json({"text": "Hello, world."})
-    body = request.json
     if request.path.endswith("/audio/speech"):
         return Reply(200, {"content-type": "audio/mpeg"}, b"ID3 sound")
     if "/images/" in request.path:
         return _json({"data": [{"b64_json": base64.b64encode(PNG).decode()}]})
+    body = request.json
     if body["model"] == "gpt-5-busy":
         return _error(429, "Rate limit reached for requests.", "rate_limit_exceeded")
     if body["model"] == "gpt-5-frail":
-        broken = _streamed(body, ANSWER)
-        return broken.but(close_after=sum(map(len, list(broken.body)[:4])), ending="rst")
+        stream = _streamed(body, ANSWER)
+        return stream.but(close_after=stream.whole.index(b" is Par"))
     if body["model"] == "gpt-5-old":
         return _error(404, "The model `gpt-5-old` does not exist.", "model_not_found")
     if request.path.endswith("/embeddings"):
         return _embeddings(body)
+    if request.path.endswith("/rerank"):
+        return _ranking(body)
     if sum(len(str(message["content"])) for message in body["messages"]) > 10_000:
         return _error(400, "The maximum context length is exceeded.", "context_length_exceeded")
     return _chat(body)
@@ -117,20 +129,26 @@ def provider(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> FaultServe
     return server
 
 
+@pytest.fixture(scope="session")
+def vendor_variables() -> set[str]:
+    """The variables that the installed providers read beside modelplug's own."""
+    installed = plugins.installed()
+    providers = map(installed.provider, installed.names("create_online"))
+    told: list[Provider | Service] = []
+    for provider in providers:
+        told += [provider, *provider.services.values()]
+    single = {name for each in told for name in (*each.key_env, *each.base_url_env)}
+    return single | {name for each in told for pair in each.key_pairs for name in pair}
+
+
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vendor_variables: set[str]
+) -> Iterator[None]:
     """No settings of this machine, logs in the test's own folder, and only loopback."""
-    for name in (
-        "MODELPLUG_OPENAI_BASE_URL",
-        "OPENAI_BASE_URL",
-        "OPENAI_API_KEY",
-        "MODELPLUG_OPENAI_API_KEY",
-        "LAZYLLM_OPENAI_API_KEY",
-        "MODELPLUG_MODEL_PATH",
-        "LAZYLLM_MODEL_PATH",
-        "MODELPLUG_BLOCK",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name in vendor_variables or name.startswith(("MODELPLUG_", "LAZYLLM_")):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("MODELPLUG_HOME", str(tmp_path / "modelplug-home"))
     plugins.forget()
     with block_network():

@@ -33,7 +33,7 @@ from modelplug.testing import FaultServer
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     path
-    for pattern in "*.md docs/**/*.md core/README.md plugins*/README.md plugins*/*/README.md".split()
+    for pattern in "*.md docs/**/*.md core/*.md plugins*/README.md plugins*/*/README.md".split()
     for path in ROOT.glob(pattern)
 )
 _FENCE = re.compile(

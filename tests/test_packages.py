@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import EntryPoint, distribution
 from pathlib import Path
@@ -50,12 +52,14 @@ def test_the_readme_lists_every_package_and_no_other(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[([\w/-]+)\]\(\1\) \| `([\w-]+)` \|", text, re.M)
     first_party = [folder for folder in FOLDERS if folder.parent.name == "plugins"]
+    community = [folder.name for folder in FOLDERS if folder.parent.name == "plugins-contrib"]
     built = [
         ("core", "modelplug"),
         *((f"plugins/{f.name}", f"modelplug-{f.name}") for f in first_party),
     ]
 
     assert sorted(built) == sorted(listed)
+    assert community == sorted(re.findall(r"\[([\w-]+)\]\(plugins-contrib/\1\)", text))
 
 
 @each_plugin
@@ -132,11 +136,20 @@ def generator() -> ModuleType:
 
 
 def test_the_core_knows_who_provides_what() -> None:
-    tool = generator()
+    assert generator().table() == DISTRIBUTIONS
 
-    assert tool.table() == DISTRIBUTIONS
-    assert tool.known_source() == tool.KNOWN.read_text(encoding="utf-8")
-    assert tool.all_source() == tool.ALL.read_text(encoding="utf-8")
+
+@pytest.mark.parametrize("tool", ["known", "provider_docs"])
+def test_what_is_generated_is_as_it_would_be_written(tool: str) -> None:
+    told = subprocess.run(
+        [sys.executable, str(ROOT / f"tools/{tool}.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "" == told.stdout + told.stderr
+    assert 0 == told.returncode
 
 
 def test_a_new_plugin_comes_into_the_table(tmp_path: Path) -> None:

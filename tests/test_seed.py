@@ -1,15 +1,19 @@
 """
 The reference system's own examples, run with one change: `import modelplug as lazyllm`.
 
-Names of sources, engines and URLs that this version has not are swapped for ones that it
-has, all of them in `SWAPS`; names of weights stay, and are found under MODELPLUG_MODEL_PATH.
-The one on attaching names its model and hands on the key, since an engine here has both.
+The sources are its own: each provider's recorded replies, from a server on loopback that only
+the environment names. Names of weights stay, and are found under MODELPLUG_MODEL_PATH. An
+engine that this version has not is swapped for one that it has, in `SWAPS`; the examples on
+attaching name the model to start and hand on the key, since an engine here has one.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +22,12 @@ import pytest
 import modelplug as mp
 from modelplug import plugins
 from modelplug.errors import PluginNotFound
-from modelplug.testing import FaultServer
+from modelplug.settings import variable_of
+from modelplug.testing import FaultServer, Replies, Reply
 
-SWAPS = {
-    'source="sensenova"': 'source="openai"',
-    "SenseNova-V6-5-Pro": "gpt-5.4-mini",
-    "source='qwen', model='text-embedding-v3'": "source='openai', model='text-embedding-3-small'",
-    "lazyllm.deploy.vllm": "lazyllm.deploy.llama_cpp",
-}
+PLUGINS = Path(__file__).parent.parent / "plugins"
+
+SWAPS = {"lazyllm.deploy.vllm": "lazyllm.deploy.llama_cpp"}
 
 WEIGHTS = {
     "qwen2-1.5b": "tiny",
@@ -47,6 +49,37 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+Replay = Callable[..., FaultServer]
+
+
+@pytest.fixture
+def replay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replay]:
+    """Gives a source a server on loopback that says *replies*, and a key, by the environment."""
+    with ExitStack() as servers:
+
+        def start(source: str, path: str, *replies: Reply, key: str = "sk-seed") -> FaultServer:
+            server = servers.enter_context(FaultServer(*replies))
+            variable = variable_of(source, "base_url")
+            monkeypatch.setenv(f"MODELPLUG_{variable}", server.origin + path)
+            monkeypatch.setenv(plugins.installed().provider(source).key_env[0], key)
+            return server
+
+        yield start
+
+
+def recorded(folder: str, file: str) -> Reply:
+    """A recorded reply of a provider, from the tests of its plugin."""
+    source, _, rest = folder.partition("/")
+    return Replies(PLUGINS / source / "tests/replies" / rest)[file].reply
+
+
+def first_vector(reply: Reply) -> Reply:
+    """A reply to several texts as it would be to the first alone."""
+    body = json.loads(reply.whole)
+    body["data"] = [item for item in body["data"] if item["index"] == 0]
+    return reply.but(body=json.dumps(body).encode())
+
+
 def run(example: str, **names: Any) -> dict[str, Any]:
     """Run *example* after the swaps; the names that it sets."""
     for old, new in SWAPS.items():
@@ -56,9 +89,8 @@ def run(example: str, **names: Any) -> dict[str, Any]:
     return namespace
 
 
-def test_auto_model_with_a_source(
-    provider: FaultServer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_auto_model_with_a_source(replay: Replay, capsys: pytest.CaptureFixture[str]) -> None:
+    server = replay("sensenova", "/compatible-mode/v1", recorded("sensenova/classic", "chat.json"))
     run("""
 llm = lazyllm.AutoModel(
         source="sensenova",
@@ -68,19 +100,78 @@ response = llm("你好，简单介绍一下你自己。")
 print(response)
 """)
 
-    assert "The capital of France is Paris.\n" == capsys.readouterr().out
-    sent = provider.requests[0].json
-    assert [{"role": "user", "content": "你好，简单介绍一下你自己。"}] == sent["messages"]
-    assert "gpt-5.4-mini" == sent["model"]
+    assert "四 等于 四\n" == capsys.readouterr().out
+    (request,) = server.requests
+    assert "/compatible-mode/v1/chat/completions" == request.path
+    assert "Bearer sk-seed" == request.headers["authorization"]
+    assert "SenseNova-V6-5-Pro" == request.json["model"]
+    said = {"role": "user", "content": "你好，简单介绍一下你自己。"}
+    assert [said] == request.json["messages"]
 
 
-def test_an_online_embedding(provider: FaultServer) -> None:
+def test_online_embeddings_and_a_ranking(replay: Replay) -> None:
+    qwen = replay(
+        "qwen",
+        "",
+        first_vector(recorded("qwen", "embed.json")),
+        recorded("qwen", "cross-modal.json"),
+    )
+    glm = replay("glm", "/api/paas/v4", recorded("glm", "rerank.json"), key="id.secret")
     made = run("""
 embed = lazyllm.OnlineModule(type='embed', source='qwen', model='text-embedding-v3')
 vec = embed('一段文本')
+embed = lazyllm.OnlineModule(type='cross_modal_embed', source='qwen', model='qwen2.5-vl-embedding')
+rerank = lazyllm.OnlineModule(type='rerank', source='glm', model='rerank')
 """)
+    seen = made["embed"](["一只猫"], files=["https://x.invalid/cat.png"])
+    ranked = made["rerank"]("q", documents=["d0", "d1"])
 
-    assert [4.0, 0.5, -0.25] == made["vec"]
+    assert [0.1, 0.2] == made["vec"]
+    assert [[0.1], [0.2]] == seen
+    assert [(1, 0.998), (0, 0.021)] == ranked
+    assert ["text-embedding-v3", "qwen2.5-vl-embedding"] == [r.json["model"] for r in qwen.requests]
+    assert ["/api/paas/v4/rerank"] == [request.path for request in glm.requests]
+    assert {"model": "rerank", "query": "q", "documents": ["d0", "d1"]} == glm.requests[0].json
+
+
+def test_speech_to_text_with_a_key_as_an_argument(replay: Replay) -> None:
+    server = replay("qwen", "", recorded("qwen", "stt.json"), key="not this one")
+    made = run("""
+# 语音识别 STT
+stt = lazyllm.OnlineModule(source='qwen', type='stt', model='qwen-audio-turbo', api_key='xxx')
+""")
+    heard = made["stt"](PLUGINS / "qwen/tests/replies/inputs/silence.wav")
+
+    assert "hello" == heard
+    assert "Bearer xxx" == server.requests[0].headers["authorization"]
+    assert "qwen-audio-turbo" == server.requests[0].json["model"]
+
+
+@pytest.mark.parametrize("source", "qwen openai glm sensenova kimi doubao ppio siliconflow".split())
+def test_every_source_of_the_page_is_a_chat_model_by_default(source: str) -> None:
+    assert "llm" == mp.OnlineModule(source=source, api_key="id:secret").type
+
+
+@pytest.mark.parametrize(
+    ("type", "made"),
+    [
+        ("llm", "llm"),
+        ("vlm", "vlm"),
+        ("embed", "embed"),
+        ("cross_modal_embed", "cross_modal_embed"),
+        ("rerank", "rerank"),
+        ("stt", "stt"),
+        ("tts", "tts"),
+        ("sd", "text2image"),
+        ("text2image", "text2image"),
+        ("image_editing", "image_editing"),
+    ],
+)
+def test_every_type_of_the_page_is_made_by_either_name_of_the_argument(
+    type: str, made: str
+) -> None:
+    assert made == mp.OnlineModule(source="qwen", type=type, api_key="sk-seed").type
+    assert made == mp.OnlineModule(source="qwen", function=type, api_key="sk-seed").type
 
 
 def test_a_local_model_by_name(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +234,7 @@ model = lazyllm.TrainableModule('qwen2-1.5b').deploy_method(
 ).start()
 
 # 连接到上面部署的模型
-remote_model = lazyllm.TrainableModule('qwen2-1.5b').deploy_method(
+remote_model = lazyllm.TrainableModule().deploy_method(
     lazyllm.deploy.vllm,
     url=model.url + '/',
     api_key=model.api_key,

@@ -15,23 +15,25 @@ import modelplug as mp
 from modelplug.errors import ConfigError, ContextTooLong, UnknownOption, Unsupported
 from modelplug.models import Model
 from modelplug.testing import FaultServer
-from modelplug.types import Completion, Embeddings, Finish, ModelType, Text, Usage
+from modelplug.types import Completion, Embeddings, Finish, ModelType, Ranking, Text, Usage
 
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris."
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 32}
 
 World = Callable[[str], Model]
-"""Gives the model of a type: llm or embed."""
+"""Gives the model of a type: llm, embed or rerank."""
 
-NAMES = {"llm": "tiny", "embed": "tiny-embed"}
+NAMES = {"llm": "tiny", "embed": "tiny-embed", "rerank": "tiny-rerank"}
+SOURCES = {"llm": "openai", "embed": "openai", "rerank": "siliconflow"}
+DOCUMENTS = ["A stone lies.", "A kite flies.", "Bread is tasty."]
 
 
 @pytest.fixture
 def online(server: FaultServer, key: str) -> World:
     """A provider's API."""
     return lambda type: mp.OnlineModule(
-        "some-model", source="openai", type=type, url=server.url, api_key=key
+        "some-model", source=SOURCES[type], type=type, url=server.url, api_key=key
     )
 
 
@@ -119,6 +121,17 @@ class TestEveryWorld:
         assert isinstance(embed.respond("a text"), Embeddings)
         assert [] == embed([])
 
+    def test_documents_are_ranked_best_first(self, world: World) -> None:
+        rerank = world("rerank")
+        every, best = (rerank("What flies?", documents=DOCUMENTS, top_n=n) for n in (3, 1))
+
+        assert {0, 1, 2} == {index for index, _ in every}
+        assert {float} == {type(score) for _, score in every}
+        assert every == sorted(every, key=lambda pair: -pair[1])
+        assert [1] == [index for index, _ in best]
+        assert isinstance(rerank.respond("What flies?", documents=DOCUMENTS), Ranking)
+        assert [] == rerank("What flies?", documents=[])
+
     def test_an_unknown_option_is_refused_with_the_near_one(self, world: World) -> None:
         with pytest.raises(UnknownOption) as caught:
             world("llm")(QUESTION, temprature=0)
@@ -131,6 +144,7 @@ class TestEveryWorld:
             ("llm", 42, "a chat model takes a text, a list of messages"),
             ("llm", {"country": "France"}, "needs a prompt with a user template"),
             ("embed", 42, "an embedding model takes a text or a list of texts, not int"),
+            ("rerank", "What flies?", "documents="),
             ("embed", ["a", 1], "an embedding model takes a text or a list of texts, not list"),
         ],
     )

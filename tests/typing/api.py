@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import assert_type
 
 import modelplug as mp
+from modelplug.errors import RateLimited
+from modelplug.fallbacks import Fallback
 
 
 def doors() -> None:
@@ -17,6 +19,14 @@ def doors() -> None:
     assert_type(local | str.upper, mp.TrainableModule)
     assert_type(online.type, mp.ModelType)
     assert_type(online.api_key, mp.Secret | None)
+
+
+def several(local: mp.TrainableModule) -> None:
+    team = mp.OnlineModule(source="openai", url=["https://a", "https://b"], api_key=["env:K"])
+    sure = mp.fallback(team, local, on=(RateLimited,), restart=True)
+    assert_type(sure.share(prompt="p"), Fallback)
+    with mp.tape("calls.jsonl", "replay", timing=True) as tape:
+        assert_type(tape.records, bool)
 
 
 async def streams(model: mp.Model) -> None:

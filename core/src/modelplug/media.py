@@ -70,7 +70,21 @@ def as_file(item: File) -> Media | Remote:
         reason = exc.strerror if isinstance(exc, OSError) else exc
         msg = f"the file {str(item)!r} cannot be read: {reason}; give a path, bytes or URL"
         raise ConfigError(msg) from exc
-    return Media(data, mimetypes.guess_type(path.name)[0] or sniff(data), path.name)
+    return Media(data, _type_of(path.name, data), path.name)
+
+
+_PROPER = {
+    "audio/x-wav": "audio/wav",
+    "audio/x-flac": "audio/flac",
+    "audio/x-aiff": "audio/aiff",
+    "audio/mp4a-latm": "audio/mp4",
+}
+"""Names that Python's and the machine's tables still give; providers list the others."""
+
+
+def _type_of(name: str, data: bytes) -> str:
+    told = mimetypes.guess_type(name)[0] or sniff(data)
+    return _PROPER.get(told, told)
 
 
 def from_data_uri(uri: str) -> Media:

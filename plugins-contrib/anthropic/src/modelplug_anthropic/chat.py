@@ -30,6 +30,8 @@ from modelplug_anthropic import messages
 from modelplug_anthropic.reply import finish_reason, native, read_usage
 from modelplug_anthropic.stream import MessagesDecoder
 
+# With 2026-10-21, the newest, every model answers 400 to temperature, top_p and top_k; with
+# this one the older models still take them (anthropic 2.12.0 and its docs, read 2026-11).
 VERSION = "2023-06-01"
 """Of the wire; the server refuses a request that names none."""
 

@@ -19,6 +19,7 @@ BLOCKED = "content_filter"
 _REASONS = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
+    "CONTINUATION": "length",  # what one request may give is used up (google-genai 3.4, 2026-11)
     **dict.fromkeys(
         "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY "
         "IMAGE_PROHIBITED_CONTENT".split(),
