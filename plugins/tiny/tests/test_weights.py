@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import struct
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 
 TESTS = Path(__file__).parent
-PACKAGE = TESTS.parent / "src" / "modelplug_tiny"
+PACKAGE = Path(str(files("modelplug_tiny")))
 PYPROJECT = tomllib.loads((TESTS.parent / "pyproject.toml").read_text(encoding="utf-8"))
 MANIFEST = tomllib.loads((PACKAGE / "modelplug.toml").read_text(encoding="utf-8"))["weights"]
 # The wheel is 8.5 MB; weights hardly compress, so the sum of the files bounds it.
