@@ -954,3 +954,48 @@ def test_a_result_is_rich(make: Make, server: FaultServer) -> None:
         result.id,
     )
     assert "c1" == result.raw["id"]
+
+
+# The trace.
+
+
+def test_a_trace_holds_what_the_calls_gave_in_order(make: Make, server: FaultServer) -> None:
+    echoing(server)
+    m = make(return_trace=True)
+
+    m("a")
+    asyncio.run(m.acall("b"))
+    m.map(["c"])
+
+    assert ["a", "b", "c"] == [completion.text for completion in m.trace]
+
+
+def test_a_trace_holds_what_was_echoed_too(
+    make: Make, server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer(streaming(chat_stream("ab")))
+    m = make(return_trace=True, stream=True)
+
+    m("q")
+
+    assert ["ab"] == [completion.text for completion in m.trace]
+
+
+def test_without_return_trace_nothing_is_kept(make: Make, server: FaultServer) -> None:
+    echoing(server)
+    m = make()
+
+    m("a")
+
+    assert [] == m.trace
+
+
+def test_a_shared_view_has_a_trace_of_its_own(make: Make, server: FaultServer) -> None:
+    echoing(server)
+    m = make(return_trace=True)
+    other = m.share(prompt="p")
+
+    m("a")
+    other("b")
+
+    assert [["a"], ["b"]] == [[done.text for done in each.trace] for each in (m, other)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     Callable,
@@ -13,6 +14,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import evolve
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 Y = TypeVar("Y")
 T = TypeVar("T")
+R = TypeVar("R")
 
 _COLORS = {
     name: 30 + place
@@ -195,6 +198,7 @@ class Model:
                 history=view.history if history is None else _fixed(history),
                 formatter=view.formatter if format is None else format,
                 stream=view.stream if stream is None else _checked_stream(stream),
+                traced=view.traced,
                 options=dict(view.options),
             )
         )
@@ -225,12 +229,24 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def trace(self) -> list[Any]:
+        """
+        The rich results of this object's calls, the oldest first: the last thousand, where it
+        was made with `return_trace=True`, else none.
+        """
+        return list(self._results)
+
+    @cached_property
+    def _results(self) -> deque[Any]:
+        return deque(maxlen=1000)
+
     # What the pairs above have in common.
 
     def _flow(self, given: Any, options: Mapping[str, Any]) -> Flow[Any]:
         codec = yield from self._connect()
         flow = FLOWS[self.type](codec, self._view, given, options)
-        return (yield from self._watched(flow))
+        return self._noted((yield from self._watched(flow)))
 
     def _events(self, given: Any, options: Mapping[str, Any]) -> EventFlow:
         codec = yield from self._connect()
@@ -255,11 +271,16 @@ class Model:
 
     def _collected(self, events: Sequence[Event], options: Mapping[str, Any]) -> Completion:
         completion = collect(events)
-        if (schema := options.get("schema")) is None:
-            return completion
-        from modelplug.schema import read_reply
+        if (schema := options.get("schema")) is not None:
+            from modelplug.schema import read_reply
 
-        return evolve(completion, parsed=read_reply(completion.text, schema))
+            completion = evolve(completion, parsed=read_reply(completion.text, schema))
+        return self._noted(completion)
+
+    def _noted(self, result: R) -> R:
+        if self._view.traced:
+            self._results.append(result)
+        return result
 
     def _value(self, result: Any) -> Any:
         form = self._view.formatter

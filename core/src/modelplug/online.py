@@ -144,7 +144,8 @@ class OnlineModule(Model):
     `source` names the provider; `type` what the model does, else told by the model's name;
     `url` another base URL than the provider's, or several that stand in for each other;
     `api_key` a key, `env:NAME`, `file:path`, `cmd:program`, or several. `options` go with
-    every call, besides `timeout` (seconds, or `Timeouts`), `max_retries` and `region`.
+    every call, besides `timeout` (seconds, or `Timeouts`), `max_retries`, `region` and
+    `return_trace` (`trace` then holds what the calls gave).
     Nothing is sent until a call.
 
     Raises PluginNotFound, MissingKey, Unsupported, UnknownOption.
@@ -182,9 +183,9 @@ class OnlineModule(Model):
         self.source = source
         self._type = address.type
         self._online = _codec_at(plugins, source, address, options)
-        options.pop("return_trace", None)
+        traced = bool(options.pop("return_trace", False))
         check_options(self._online, options)
-        self._view = View(stream=_checked_stream(stream), options=options)
+        self._view = View(stream=_checked_stream(stream), traced=traced, options=options)
 
     @property
     def type(self) -> ModelType:

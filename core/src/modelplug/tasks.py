@@ -45,6 +45,7 @@ class View:
     history: History = ()
     formatter: Callable[[Any], Any] | None = None
     stream: Stream = False
+    traced: bool = False
     options: Mapping[str, Any] = field(factory=dict)
 
 

@@ -245,7 +245,7 @@ class TrainableModule(Model):
     ) -> None:
         self._local = _Local(str(base_model), ModelType.parse(type) if type else None, source)
         self._local.download = trust_remote_code is not False
-        self._view = View(stream=_checked_stream(stream))
+        self._view = View(stream=_checked_stream(stream), traced=return_trace)
         self._local.hold(self)
 
     # Life.
