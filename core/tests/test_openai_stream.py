@@ -23,7 +23,6 @@ from modelplug.errors import (
     TransportFailed,
 )
 from modelplug.openai_wire import CODES, OpenAIChat
-from modelplug.tasks import collect
 from modelplug.types import (
     Completion,
     Event,
@@ -60,7 +59,7 @@ def events(body: bytes, size: int = 0) -> list[Event]:
 
 def whole(body: bytes, size: int = 0) -> Completion:
     """The events of *body* added up."""
-    return collect(events(body, size))
+    return Completion.of(events(body, size))
 
 
 def broken(body: bytes) -> tuple[list[Event], CallError]:

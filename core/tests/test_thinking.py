@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from modelplug.openai_wire import CODES, OpenAIChat
 from modelplug.openai_wire.thinking import ThinkSplitter, split
-from modelplug.tasks import collect
-from modelplug.types import Quirks, Text
+from modelplug.types import Completion, Quirks, Text
 from modelplug.wire import Response
 
 TAGGED = OpenAIChat(evolve(ENDPOINT, quirks=Quirks(think_tags=True)), CODES)
@@ -81,7 +80,7 @@ def test_a_stream_and_a_whole_reply_are_split_where_the_server_writes_tags(size:
     body = chat_stream(*(text[at : at + size] for at in range(0, len(text), size)))
     reply = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
 
-    streamed = collect(stream_of(TAGGED, CALL, body))
+    streamed = Completion.of(stream_of(TAGGED, CALL, body))
     whole, _ = finish(TAGGED.flow(CALL), Response(200, body=json.dumps(reply).encode()))
 
     assert ("hm", "4") == (streamed.reasoning, streamed.text) == (whole.reasoning, whole.text)
@@ -96,5 +95,5 @@ def test_another_server_s_tags_are_text() -> None:
 
     assert (
         "<think>a</think>b"
-        == collect(stream_of(plain, CALL, chat_stream("<think>a</think>b"))).text
+        == Completion.of(stream_of(plain, CALL, chat_stream("<think>a</think>b"))).text
     )

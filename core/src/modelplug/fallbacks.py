@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from attrs import evolve
 
 from modelplug.errors import (
     BadReply,
-    CallError,
     ConfigError,
     EngineDied,
     ProviderFailed,
@@ -20,7 +19,7 @@ from modelplug.errors import (
 from modelplug.models import Model
 from modelplug.tasks import View
 from modelplug.types import Attempt, Embeddings, Event, Fingerprint, ModelType, Reset, Secret
-from modelplug.wire import EventFlow, Flow
+from modelplug.wire import EventFlow, Flow, changed
 
 Errors = tuple[type[Exception], ...]
 
@@ -142,13 +141,13 @@ class Fallback(Model):
         attempts: list[Attempt] = []
         reset: list[Event] = []
         for place, model in enumerate(self._models):
-            given_out = [False]
+            answer = _Answer(reset)
             try:
                 flow = self._seen(model)._events(given, options)
-                yield from _after(reset, flow, given_out)
+                yield from changed(flow, answer.give)
             except self._on as error:
                 attempts.append(Attempt(repr(model), f"{type(error).__name__}: {error}"))
-                begun = given_out[0]
+                begun = answer.begun
                 if place == len(self._models) - 1 or (begun and not self._restart):
                     _tell(error, attempts)
                     raise
@@ -160,24 +159,19 @@ class Fallback(Model):
         return f"<fallback of {', '.join(map(repr, self._models))}>"
 
 
-def _after(first: list[Event], flow: EventFlow, given_out: list[bool]) -> EventFlow:
-    """*flow* with the events *first* before its own; whether any was given out is noted."""
-    try:
-        step = next(flow)
-        while True:
-            if isinstance(step, list) and step:
-                step = [*first, *step]
-                first, given_out[0] = [], True
-            try:
-                answer = yield step
-            except CallError as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
-    except StopIteration:
-        return
-    finally:
-        flow.close()
+class _Answer:
+    """One model's events, after those that come `first`; whether any was given out."""
+
+    def __init__(self, first: Sequence[Event]) -> None:
+        self._first = first
+        self.begun = False
+
+    def give(self, events: Sequence[Event]) -> Sequence[Event]:
+        """*events* as they go out."""
+        if not events:
+            return events
+        first, self._first, self.begun = self._first, (), True
+        return [*first, *events]
 
 
 def _tell(error: Exception, attempts: list[Attempt]) -> None:

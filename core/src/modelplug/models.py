@@ -22,7 +22,7 @@ from attrs import evolve
 from modelplug.chat import History, Prompt
 from modelplug.errors import ConfigError, Unsupported
 from modelplug.formatters import Chain
-from modelplug.tasks import FLOWS, AnyCodec, Stream, View, chat_events, collect
+from modelplug.tasks import FLOWS, AnyCodec, Stream, View, chat_events, read_by
 from modelplug.types import Completion, Event, Finish, ModelType, Secret, Text, Timeouts
 from modelplug.wire import EventFlow, Flow, Together
 
@@ -197,7 +197,7 @@ class Model:
                 prompt=view.prompt if prompt is None else Prompt.read(prompt),
                 history=view.history if history is None else _fixed(history),
                 formatter=view.formatter if format is None else format,
-                stream=view.stream if stream is None else _checked_stream(stream),
+                stream=view.stream if stream is None else checked_stream(stream),
                 traced=view.traced,
                 options=dict(view.options),
             )
@@ -258,7 +258,7 @@ class Model:
     def _taken(self, options: dict[str, Any]) -> tuple[Timeouts | None, Stream]:
         """(`timeout`, `stream`), which are for this side of the wire, taken out of *options*."""
         timeout = read_timeouts(options.pop("timeout", None))
-        echo = _checked_stream(options.pop("stream", self._view.stream))
+        echo = checked_stream(options.pop("stream", self._view.stream))
         return timeout, echo if echo and self.type.chats else False
 
     def _echoed(
@@ -270,11 +270,7 @@ class Model:
                 yield terminal.show(event)
 
     def _collected(self, events: Sequence[Event], options: Mapping[str, Any]) -> Completion:
-        completion = collect(events)
-        if (schema := options.get("schema")) is not None:
-            from modelplug.schema import read_reply
-
-            completion = evolve(completion, parsed=read_reply(completion.text, schema))
+        completion = read_by(Completion.of(events), options.get("schema"))
         return self._noted(completion)
 
     def _noted(self, result: R) -> R:
@@ -313,7 +309,7 @@ def read_timeouts(timeout: object) -> Timeouts | None:
     raise ConfigError(msg)
 
 
-def _checked_stream(stream: Stream) -> Stream:
+def checked_stream(stream: Stream) -> Stream:
     if not isinstance(stream, bool):
         color = stream.get("color", "white") if isinstance(stream, Mapping) else None
         if color not in _COLORS or set(stream) - {"color"}:

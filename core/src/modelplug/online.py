@@ -11,7 +11,7 @@ from attrs import frozen
 
 from modelplug.catalog import Provider
 from modelplug.errors import ConfigError, MissingKey, PluginBroken, Unsupported, did_you_mean
-from modelplug.models import Model, _checked_stream, read_timeouts
+from modelplug.models import Model, checked_stream, read_timeouts
 from modelplug.plugins import Plugins, installed
 from modelplug.retry import Retry
 from modelplug.settings import Keys, find_keys, key_variables, resolve, variable_of
@@ -185,7 +185,7 @@ class OnlineModule(Model):
         self._online = _codec_at(plugins, source, address, options)
         traced = bool(options.pop("return_trace", False))
         check_options(self._online, options)
-        self._view = View(stream=_checked_stream(stream), traced=traced, options=options)
+        self._view = View(stream=checked_stream(stream), traced=traced, options=options)
 
     @property
     def type(self) -> ModelType:

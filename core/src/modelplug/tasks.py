@@ -29,7 +29,7 @@ from modelplug.types import (
     Transcript,
     Usage,
 )
-from modelplug.wire import Codec, EventFlow, Flow, Together
+from modelplug.wire import Codec, EventFlow, Flow, Together, changed
 
 AnyCodec = Codec[Any, Any]
 
@@ -137,41 +137,32 @@ def chat_events(
     """One chat call, streamed. An error that cuts it short carries the text so far."""
     call = chat_call(codec, view, given, streamed=True, **options)
     said: list[str] = []
-    flow = codec.stream(call)
+
+    def counted(events: Sequence[Event]) -> Sequence[Event]:
+        said.extend(event.text for event in events if type(event) is Text)
+        return [
+            estimated(event, call.messages, said) if type(event) is Usage else event
+            for event in events
+        ]
+
     try:
-        step = next(flow)
-        while True:
-            if isinstance(step, list):
-                said += [event.text for event in step if type(event) is Text]
-                step = [_counted(event, call, said) for event in step]
-            try:
-                answer = yield step
-            except CallError as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
-    except StopIteration:
-        return
+        yield from changed(codec.stream(call), counted)
     except CallError as error:
         error.partial = "".join(said)
         raise
-    finally:
-        flow.close()
-
-
-def _counted(event: Event, call: ChatCall, said: Sequence[str]) -> Event:
-    return estimated(event, call.messages, said) if type(event) is Usage else event
-
-
-collect = Completion.of
-"""The events of a whole stream as one result."""
 
 
 def finished(completion: Completion, call: ChatCall, schema: object) -> Completion:
     """*completion* with its usage estimated where none came, and read by *schema*."""
     usage = estimated(completion.usage, call.messages, [completion.text])
-    parsed = None if schema is None else read_reply(completion.text, schema)
-    return evolve(completion, usage=usage, parsed=parsed)
+    return read_by(evolve(completion, usage=usage), schema)
+
+
+def read_by(completion: Completion, schema: object) -> Completion:
+    """*completion* with what its text says by *schema*, if there is one."""
+    if schema is None:
+        return completion
+    return evolve(completion, parsed=read_reply(completion.text, schema))
 
 
 def estimated(usage: Usage, messages: Sequence[Mapping[str, Any]], said: Sequence[str]) -> Usage:

@@ -21,7 +21,7 @@ from modelplug.errors import (
     Unsupported,
     did_you_mean,
 )
-from modelplug.models import Model, _checked_stream
+from modelplug.models import Model, checked_stream
 from modelplug.openai_wire import OpenAICompatible
 from modelplug.plugins import Plugins, installed
 from modelplug.runtime import Engine
@@ -245,7 +245,7 @@ class TrainableModule(Model):
     ) -> None:
         self._local = _Local(str(base_model), ModelType.parse(type) if type else None, source)
         self._local.download = trust_remote_code is not False
-        self._view = View(stream=_checked_stream(stream), traced=return_trace)
+        self._view = View(stream=checked_stream(stream), traced=return_trace)
         self._local.hold(self)
 
     # Life.

@@ -92,14 +92,14 @@ class Transport:
             return cast("T", stop.value)
 
     def _fetch(self, request: Request, patience: Patience) -> Response:
-        if request.delay:
-            with waiting(request.waiting_for):
-                patience.sleep(request.delay)
         exchange = self._open(request, patience)
         exchange.close()
         return exchange.response
 
     def _open(self, request: Request, patience: Patience) -> Exchange | PlayedExchange:
+        if request.delay:
+            with waiting(request.waiting_for):
+                patience.sleep(request.delay)
         tape = current()
         if tape is None:
             return Exchange(self._pool, request, patience).open()
@@ -108,9 +108,6 @@ class Transport:
         return PlayedExchange(tape.find(request))
 
     async def _afetch(self, request: Request, patience: Patience) -> Response:
-        if request.delay:
-            with waiting(request.waiting_for):
-                await asyncio.sleep(patience.allow(request.delay))
         exchange = await self._aopen(request, patience)
         await exchange.close()
         return exchange.response
@@ -118,6 +115,9 @@ class Transport:
     async def _aopen(
         self, request: Request, patience: Patience
     ) -> AsyncExchange | AsyncPlayedExchange:
+        if request.delay:
+            with waiting(request.waiting_for):
+                await asyncio.sleep(patience.allow(request.delay))
         tape = current()
         if tape is not None and not tape.records:
             return AsyncPlayedExchange(tape.find(request))
@@ -142,8 +142,6 @@ class Transport:
                             exchange.close()
                             exchange = None
                         patience = patience or Patience(timeouts or step.timeouts)
-                        if step.delay:
-                            patience.sleep(step.delay)
                         exchange = self._open(step, patience)
                         answer = exchange.response
                     elif isinstance(step, Together):
@@ -182,8 +180,6 @@ class Transport:
                             await exchange.close()
                             exchange = None
                         patience = patience or Patience(timeouts or step.timeouts)
-                        if step.delay:
-                            await asyncio.sleep(patience.allow(step.delay))
                         exchange = await self._aopen(step, patience)
                         answer = exchange.response
                     elif isinstance(step, Together):

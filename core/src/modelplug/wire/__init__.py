@@ -8,7 +8,15 @@ httpx's `Auth.auth_flow`, made general.
 """
 
 from modelplug.wire.codec import Codec, Decoder
-from modelplug.wire.messages import Blocking, EventFlow, Flow, Request, Response, Together
+from modelplug.wire.messages import (
+    Blocking,
+    EventFlow,
+    Flow,
+    Request,
+    Response,
+    Together,
+    changed,
+)
 
 __all__ = [
     "Blocking",
@@ -19,4 +27,5 @@ __all__ = [
     "Request",
     "Response",
     "Together",
+    "changed",
 ]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 
+from modelplug.errors import CallError
 from modelplug.media import Media
 from modelplug.structure import parse_json, structure
 from modelplug.types import Event, Secret, Timeouts
@@ -102,3 +103,20 @@ EventFlow = Generator["Request | Together | Blocking | Sequence[Event]", Any, No
 A flow that streams. It yields a Request (and is sent the head of the reply), then lists of
 events (and is sent the next bytes of the body, None at its end).
 """
+
+
+def changed(flow: EventFlow, change: Callable[[Sequence[Event]], Sequence[Event]]) -> EventFlow:
+    """*flow* with *change* made to each list of its events; what is sent or thrown goes to it."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                answer = yield change(step) if isinstance(step, list) else step
+            except CallError as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(answer)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
