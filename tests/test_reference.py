@@ -95,6 +95,9 @@ def _depth(cls: type) -> int:
     [
         catalog.Provider,
         catalog.EngineTraits,
+        catalog.TrainerTraits,
+        catalog.Environment,
+        catalog.Failure,
         catalog.ShippedWeights,
         catalog.Rule,
         catalog.Service,
@@ -108,6 +111,8 @@ def test_every_key_of_a_manifest_is_on_the_manifest_page(cls: type) -> None:
         Quirks: "quirks.",
         catalog.Rule: "rules.",
         catalog.Service: "services.",
+        catalog.Environment: "environments.",
+        catalog.Failure: "failures.",
     }.get(cls, "")
     keys = {prefix + field.name.replace("_", "-") for field in fields(cls)}
 

@@ -164,22 +164,77 @@ class Provider:
 
 
 @frozen
+class Environment:
+    """
+    `[[<group>.<name>.environments]]`: packages that an engine or a trainer runs on.
+
+    `lock` is a file beside the manifest: exact versions with their hashes, as
+    `pip install --require-hashes` reads them. `device` is cpu or cuda.
+    """
+
+    lock: str
+    device: str = "cpu"
+
+
+@frozen
+class Failure:
+    """
+    `[[deploy_local.<engine>.failures]]`: why it did not start, told from its log.
+
+    `match` is a regular expression, searched without regard to case; `cause` and `mend` may
+    use its named groups in braces.
+    """
+
+    match: str
+    cause: str
+    mend: str
+
+
+@frozen
 class EngineTraits:
     """
     `[deploy_local.<engine>]`: a local engine.
 
-    `formats` (gguf, safetensors) by preference; `types` that it serves; `options` of
-    `deploy_method`; `call_options` beyond the OpenAI wire's own; `does` as a provider's.
+    `formats` (gguf, safetensors, ctranslate2, onnx, diffusers) by preference; `types` that it
+    serves; `devices` that it runs on, cpu or cuda; of those that fit, the lowest `rank` is
+    taken. `options` of `deploy_method`, beside `python` and `start_timeout` that each has;
+    `call_options` beyond the OpenAI wire's own; `does` as a provider's. `module` must be
+    importable in the interpreter that it runs in.
     """
 
     title: str
     formats: list[str]
     types: list[str] = field(converter=_typed)
+    module: str = ""
+    devices: list[str] = field(factory=lambda: ["cpu", "cuda"])
+    rank: int = 100
     options: list[str] = field(factory=list)
     call_options: list[str] = field(factory=list)
     does: list[str] = field(factory=list)
     limits: Limits = Limits()
     quirks: Quirks = Quirks()
+    environments: list[Environment] = field(factory=list)
+    failures: list[Failure] = field(factory=list)
+
+
+@frozen
+class TrainerTraits:
+    """
+    `[finetune.<trainer>]`: a trainer.
+
+    `types` and `methods` (full, lora) that it trains; `settings` maps the common names of
+    hyperparameters to its own; `options` are its own beyond those. `module`, `environments`,
+    `rank` as an engine's.
+    """
+
+    title: str
+    types: list[str] = field(converter=_typed)
+    methods: list[str]
+    settings: dict[str, str] = field(factory=dict)
+    options: list[str] = field(factory=list)
+    module: str = ""
+    rank: int = 100
+    environments: list[Environment] = field(factory=list)
 
 
 @frozen
@@ -196,6 +251,7 @@ class ShippedWeights:
 TABLES: Mapping[str, type[Any]] = {
     "create_online": Provider,
     "deploy_local": EngineTraits,
+    "finetune": TrainerTraits,
     "weights": ShippedWeights,
 }
 """The tables of a manifest, named as the entry-point groups; other groups need none."""

@@ -21,7 +21,14 @@ import pluggy
 from attrs import define, field, frozen
 
 from modelplug import hookspecs
-from modelplug.catalog import EngineTraits, Manifest, Provider, ShippedWeights, read_manifest
+from modelplug.catalog import (
+    EngineTraits,
+    Manifest,
+    Provider,
+    ShippedWeights,
+    TrainerTraits,
+    read_manifest,
+)
 from modelplug.errors import ModelplugError, PluginBroken, PluginNotFound, did_you_mean
 from modelplug.known import DISTRIBUTIONS
 
@@ -190,6 +197,10 @@ class Plugins:
     def engine(self, name: str) -> EngineTraits:
         """What `[deploy_local.<name>]` says."""
         return cast("EngineTraits", self._table("deploy_local", name))
+
+    def trainer(self, name: str) -> TrainerTraits:
+        """What `[finetune.<name>]` says."""
+        return cast("TrainerTraits", self._table("finetune", name))
 
     def weights(self, name: str) -> ShippedWeights:
         """What `[weights.<name>]` says."""

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
 
 from modelplug.types import ModelType, Plan, Secret, Weights
+
+if TYPE_CHECKING:
+    from modelplug.catalog import EngineTraits, TrainerTraits
 
 PlanFor = Callable[[str, int, Secret], Plan]
 """(host, port, token) to the plan of an engine that listens there."""
@@ -51,6 +56,29 @@ class Engine(Protocol):
         """End it and everything it started; returns when nothing is left. Idempotent."""
 
 
+@frozen
+class Download:
+    """What would be fetched: from `hub`, the `files` of `repository`; `size` in bytes if known."""
+
+    hub: str
+    repository: str
+    files: Sequence[str]
+    size: int | None = None
+
+
+@frozen
+class Sighting:
+    """
+    Where a model's weights are, or what would be downloaded; neither where there are none.
+
+    `looked` tells of each place that does not have them why not.
+    """
+
+    weights: Weights | None
+    download: Download | None
+    looked: Sequence[str] = ()
+
+
 class Runtime(Protocol):
     """Finds weights and runs engines."""
 
@@ -69,6 +97,26 @@ class Runtime(Protocol):
         An absolute path; else a model whose weights ship in an installed plugin; else the
         roots of MODELPLUG_MODEL_PATH; else the cache; else, if *download*, the hub *source*.
         NoModel tells each place that was looked at.
+        """
+
+    def look(
+        self,
+        model: str,
+        *,
+        formats: Sequence[str],
+        type: ModelType | None = None,
+        source: str | None = None,
+    ) -> Sighting:
+        """What `find` would do, told from the disk alone; nothing is fetched or written."""
+
+    def interpreter(
+        self, name: str, traits: EngineTraits | TrainerTraits, given: str | None = None
+    ) -> str:
+        """
+        The interpreter that engine or trainer *name* runs in.
+
+        The one *given*; else its environment, if one is installed; else this program's own,
+        if it has the packages. ConfigError tells the command that installs it.
         """
 
     def launch(self, name: str, plan_for: PlanFor) -> Engine:

@@ -38,6 +38,7 @@ from modelplug.types.events import (
 )
 from modelplug.types.local import (
     Deployment,
+    Memory,
     Plan,
     Weights,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "Finish",
     "ImageCall",
     "Limits",
+    "Memory",
     "ModelType",
     "Plan",
     "Produced",

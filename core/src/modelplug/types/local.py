@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from modelplug.types.endpoint import ModelType, Secret
 @frozen
 class Weights:
     """
-    Weights on disk: a GGUF file or a folder of safetensors.
+    Weights on disk: a file, or a folder.
 
-    `format` is `gguf` or `safetensors`; `context` the longest input in tokens, where known.
+    `format` is gguf, safetensors, ctranslate2, onnx or diffusers; `context` the longest input
+    in tokens, where known.
     """
 
     name: str
@@ -25,6 +27,13 @@ class Weights:
     type: ModelType
     context: int | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes on disk of everything at `path`."""
+        if self.path.is_file():
+            return self.path.stat().st_size
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
 
 @frozen
 class Deployment:
@@ -32,7 +41,9 @@ class Deployment:
     What an engine is asked to serve, at `deploy_local`.
 
     `options` are those of `deploy_method`, checked against the engine's manifest. The engine
-    must listen on `host`:`port` alone and refuse a request without `token`.
+    must listen on `host`:`port` alone and refuse a request without `token`. `python` is the
+    interpreter that has the engine's packages: put it first in `argv`. Code that comes with
+    the weights may run only with `trust_remote_code`.
     """
 
     weights: Weights
@@ -40,6 +51,21 @@ class Deployment:
     host: str
     port: int
     token: Secret
+    python: str = sys.executable
+    trust_remote_code: bool = False
+
+
+@frozen
+class Memory:
+    """Bytes that an engine will take on `device`, cpu or gpu, part by part."""
+
+    device: str
+    parts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All parts together."""
+        return sum(self.parts.values())
 
 
 @frozen
@@ -50,6 +76,7 @@ class Plan:
     `argv` is an argument list and never meets a shell; whatever must stay private goes in
     `env`, which is added to the parent's environment and is not logged. `ready` is the path
     that answers 200 once the engine serves; `base` the path of its OpenAI routes.
+    `start_timeout` is in seconds. `memory` is compared with what is free before the start.
     """
 
     argv: Sequence[str]
@@ -58,3 +85,4 @@ class Plan:
     base: str = "/v1"
     model: str = ""
     start_timeout: float = 300.0
+    memory: Memory | None = None
