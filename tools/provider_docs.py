@@ -61,6 +61,7 @@ def page(source: str, folder: Path, provider: Provider) -> str:
     parts += _differences("Quirks", provider.quirks, Quirks())
     parts += _rules(provider)
     parts += _services(provider)
+    parts += _errors(provider)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -105,6 +106,13 @@ def _rules(provider: Provider) -> list[str]:
         told += [f"`{k}` = {_value(v)}" for k, v in {**rule.limits, **rule.quirks}.items()]
         rows.append(f"| `{rule.match}` | {'; '.join(told)} |")
     return ["## Models that differ\n", "| models | |", "|---|---|", *rows, ""] if rows else []
+
+
+def _errors(provider: Provider) -> list[str]:
+    rows = [
+        f"| [`{name}`](../errors.md) | {_code(codes)} |" for name, codes in provider.errors.items()
+    ]
+    return ["## Error codes\n", "| error | codes |", "|---|---|", *rows, ""] if rows else []
 
 
 def _services(provider: Provider) -> Iterator[str]:

@@ -14,7 +14,7 @@ from core_helpers import ENDPOINT, KEY, Site, failing, finish, provider
 import modelplug
 from modelplug.errors import BadReply, ConfigError, InvalidRequest, Refused
 from modelplug.media import Media, Remote
-from modelplug.openai_wire import CODES, OpenAIEmbed, OpenAIImageEdit, OpenAIImages, OpenAISpeak
+from modelplug.openai_wire import OpenAIEmbed, OpenAIImageEdit, OpenAIImages, OpenAISpeak
 from modelplug.openai_wire.audio import OpenAITranscribe
 from modelplug.tasks import View, cross_modal_flow
 from modelplug.testing import FaultServer, Reply
@@ -35,8 +35,8 @@ PNG = b"\x89PNG\r\n\x1a\nx"
 B64 = base64.b64encode(PNG).decode()
 IMAGE = Media(PNG, "image/png")
 SOUND = Media(b"ID3x", "audio/mpeg", "a.mp3")
-IMAGES, EDITS = OpenAIImages(ENDPOINT, CODES), OpenAIImageEdit(ENDPOINT, CODES)
-SPEAK, TRANSCRIBE = OpenAISpeak(ENDPOINT, CODES), OpenAITranscribe(ENDPOINT, CODES)
+IMAGES, EDITS = OpenAIImages(ENDPOINT), OpenAIImageEdit(ENDPOINT)
+SPEAK, TRANSCRIBE = OpenAISpeak(ENDPOINT), OpenAITranscribe(ENDPOINT)
 DRAW, SAY, WRITE = ImageCall("m", "a cat"), SpeakCall("m", "hi"), TranscribeCall("m", SOUND)
 
 
@@ -132,7 +132,7 @@ def test_redirects_without_an_end_are_given_up() -> None:
 
 
 def test_a_file_of_a_provider_on_https_is_fetched_by_https() -> None:
-    codec = OpenAIImages(evolve(ENDPOINT, url="https://acme.test/v1"), CODES)
+    codec = OpenAIImages(evolve(ENDPOINT, url="https://acme.test/v1"))
 
     _, requests = finish(codec.flow(DRAW), told({"data": [{"url": "http://c/x"}]}), told(PNG))
 
@@ -150,7 +150,7 @@ def test_a_server_that_draws_one_at_a_time_is_asked_as_often() -> None:
     class OneByOne(OpenAIImages):
         one_at_a_time = True
 
-    flow = OneByOne(ENDPOINT, CODES).flow(evolve(DRAW, options={"n": 2, "size": "s"}))
+    flow = OneByOne(ENDPOINT).flow(evolve(DRAW, options={"n": 2, "size": "s"}))
     step: Any = next(flow)
     parts = [finish(each, told({"data": [{"b64_json": B64}]})) for each in step.flows]
 
@@ -163,7 +163,7 @@ def test_a_server_that_draws_one_at_a_time_is_asked_as_often() -> None:
     ]
     for n in (0, "2", True):
         with pytest.raises(ConfigError):
-            next(OneByOne(ENDPOINT, CODES).flow(evolve(DRAW, options={"n": n})))
+            next(OneByOne(ENDPOINT).flow(evolve(DRAW, options={"n": n})))
 
 
 def test_tv13_an_edit_is_a_form_with_its_images_and_mask() -> None:
@@ -301,7 +301,7 @@ class Vectors(OpenAIEmbed):
 
 
 def embedded(given: object, **options: Any) -> tuple[Embeddings, list[Any]]:
-    codec = Vectors(ENDPOINT, CODES)
+    codec = Vectors(ENDPOINT)
     result, _ = finish(cross_modal_flow(codec, View(), given, options))
     return result, [item for call in getattr(codec, "asked", []) for item in call.inputs]
 

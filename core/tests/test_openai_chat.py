@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelplug.errors import BadReply, CallError, ConfigError, QuotaExhausted, Refused
-from modelplug.openai_wire import CODES, OpenAIChat
+from modelplug.openai_wire import OpenAIChat
 from modelplug.types import Completion, Quirks, ToolCall, Usage
 from modelplug.wire import Response
 
-CHAT = OpenAIChat(ENDPOINT, CODES)
+CHAT = OpenAIChat(ENDPOINT)
 SCHEMA = {"title": "Answer", "type": "object", "properties": {"x": {"type": "integer"}}}
 DOCUMENTED = b"""{"id":"chatcmpl-1","object":"chat.completion","created":1790000000,
  "model":"gpt-5.4-mini-2026-03-17","service_tier":"default","system_fingerprint":null,
@@ -411,7 +411,7 @@ def test_tv15_a_model_that_is_loading_is_asked_again() -> None:
 
 
 def quirky(**quirks: Any) -> OpenAIChat:
-    return OpenAIChat(evolve(ENDPOINT, quirks=Quirks(**quirks)), CODES)
+    return OpenAIChat(evolve(ENDPOINT, quirks=Quirks(**quirks)))
 
 
 def test_fields_for_calls_that_do_not_stream_are_sent_with_those_alone() -> None:

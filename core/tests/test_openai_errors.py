@@ -28,12 +28,12 @@ from modelplug.errors import (
     Refused,
     TransportFailed,
 )
-from modelplug.openai_wire import CODES, OpenAIChat
+from modelplug.openai_wire import OpenAIChat
 from modelplug.retry import Retry
 from modelplug.types import Secret
 from modelplug.wire import Response
 
-CHAT = OpenAIChat(ENDPOINT, CODES)
+CHAT = OpenAIChat(ENDPOINT)
 
 
 def error(status: int, body: object = None, /, **headers: str) -> CallError:
@@ -181,13 +181,13 @@ def test_the_key_is_not_in_the_code() -> None:
 
 
 def test_an_error_for_an_endpoint_without_a_key_is_told() -> None:
-    codec = OpenAIChat(evolve(ENDPOINT, api_key=None), CODES)
+    codec = OpenAIChat(evolve(ENDPOINT, api_key=None))
 
     assert "acme answered 500: m" == str(codec.parse_error(Response(500, {}, b'{"error":"m"}')))
 
 
 def test_an_empty_key_masks_nothing() -> None:
-    codec = OpenAIChat(evolve(ENDPOINT, api_key=Secret("")), CODES)
+    codec = OpenAIChat(evolve(ENDPOINT, api_key=Secret("")))
 
     assert "acme answered 500: m" == str(codec.parse_error(Response(500, {}, b'{"error":"m"}')))
 
@@ -214,7 +214,7 @@ def test_the_type_stands_in_for_a_code_that_is_absent() -> None:
 
 
 def test_a_providers_own_codes_come_first() -> None:
-    codec = OpenAIChat(ENDPOINT, {"1301": Filtered})
+    codec = OpenAIChat(evolve(ENDPOINT, codes={"1301": Filtered}))
     body = b'{"error":{"message":"m","code":1301}}'
 
     assert Filtered is type(codec.parse_error(Response(400, {}, body)))
@@ -270,7 +270,7 @@ def test_a_broken_connection_is_tried_again() -> None:
 
 
 def test_the_last_error_is_raised_when_the_tries_are_used_up() -> None:
-    codec = OpenAIChat(evolve(ENDPOINT, retry=Retry(attempts=2, base=0)), CODES)
+    codec = OpenAIChat(evolve(ENDPOINT, retry=Retry(attempts=2, base=0)))
 
     with pytest.raises(Overloaded) as caught:
         finish(codec.flow(CALL), Response(500, body=b"{}"), Response(503, body=b"{}"))
@@ -279,7 +279,7 @@ def test_the_last_error_is_raised_when_the_tries_are_used_up() -> None:
 
 
 def test_a_broken_connection_knows_its_provider() -> None:
-    flow = OpenAIChat(evolve(ENDPOINT, retry=Retry(attempts=1)), CODES).flow(CALL)
+    flow = OpenAIChat(evolve(ENDPOINT, retry=Retry(attempts=1))).flow(CALL)
     next(flow)
 
     with pytest.raises(TransportFailed) as caught:

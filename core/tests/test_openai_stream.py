@@ -22,7 +22,7 @@ from modelplug.errors import (
     Refused,
     TransportFailed,
 )
-from modelplug.openai_wire import CODES, OpenAIChat
+from modelplug.openai_wire import OpenAIChat
 from modelplug.types import (
     Completion,
     Event,
@@ -35,7 +35,7 @@ from modelplug.types import (
 )
 from modelplug.wire import Request, Response
 
-CHAT = OpenAIChat(ENDPOINT, CODES)
+CHAT = OpenAIChat(ENDPOINT)
 DOCUMENTED = b"""data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}
 
 data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"4"},"finish_reason":null}],"usage":null}

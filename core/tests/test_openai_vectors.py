@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelplug.errors import BadReply, CallError
-from modelplug.openai_wire import CODES, OpenAIEmbed, OpenAIRerank
+from modelplug.openai_wire import OpenAIEmbed, OpenAIRerank
 from modelplug.types import EmbedCall, Embeddings, Ranking, RerankCall, Usage
 from modelplug.wire import Response
 
-EMBED = OpenAIEmbed(ENDPOINT, CODES)
-RERANK = OpenAIRerank(ENDPOINT, CODES)
+EMBED = OpenAIEmbed(ENDPOINT)
+RERANK = OpenAIRerank(ENDPOINT)
 PAIR = EmbedCall("e", ["a", "b"])
 ASKED = RerankCall("r", "q", ["d0", "d1"])
 

@@ -10,12 +10,12 @@ from core_helpers import CALL, ENDPOINT, chat_stream, finish, stream_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelplug.openai_wire import CODES, OpenAIChat
+from modelplug.openai_wire import OpenAIChat
 from modelplug.openai_wire.thinking import ThinkSplitter, split
 from modelplug.types import Completion, Quirks, Text
 from modelplug.wire import Response
 
-TAGGED = OpenAIChat(evolve(ENDPOINT, quirks=Quirks(think_tags=True)), CODES)
+TAGGED = OpenAIChat(evolve(ENDPOINT, quirks=Quirks(think_tags=True)))
 
 
 def pieces(texts: list[str], *, opened: bool = False) -> tuple[str, str]:
@@ -91,7 +91,7 @@ def test_what_is_held_back_comes_before_the_end() -> None:
 
 
 def test_another_server_s_tags_are_text() -> None:
-    plain = OpenAIChat(ENDPOINT, CODES)
+    plain = OpenAIChat(ENDPOINT)
 
     assert (
         "<think>a</think>b"

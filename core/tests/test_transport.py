@@ -45,7 +45,7 @@ from modelplug.errors import (
     TransportFailed,
 )
 from modelplug.media import Media
-from modelplug.openai_wire import CODES, OpenAIChat
+from modelplug.openai_wire import OpenAIChat
 from modelplug.proxies import is_loopback, proxy_for
 from modelplug.retry import Retry
 from modelplug.testing import FaultServer, Reply, in_turn, places_in_error
@@ -64,7 +64,7 @@ SLACK = 1.5
 def chat(server: FaultServer | str, **changes: Any) -> OpenAIChat:
     """A codec that speaks to *server*."""
     url = server if isinstance(server, str) else server.url
-    return OpenAIChat(evolve(ENDPOINT, url=url, **{"retry": AT_ONCE, **changes}), CODES)
+    return OpenAIChat(evolve(ENDPOINT, url=url, **{"retry": AT_ONCE, **changes}))
 
 
 Face = Callable[..., Any]

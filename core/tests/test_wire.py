@@ -17,12 +17,12 @@ from modelplug.errors import (
     TransportFailed,
     Unsupported,
 )
-from modelplug.openai_wire import CODES, OpenAIChat, OpenAIEmbed
+from modelplug.openai_wire import OpenAIChat, OpenAIEmbed
 from modelplug.rotation import Rotation
 from modelplug.types import EmbedCall, Secret
 from modelplug.wire import Codec, Flow, Request, Response
 
-CHAT = OpenAIChat(ENDPOINT, CODES)
+CHAT = OpenAIChat(ENDPOINT)
 ASK = Request("GET", "http://h/jobs/7")
 OK = Response(200, body=chat_body())
 
@@ -73,14 +73,14 @@ def test_a_job_may_be_left() -> None:
 
 # Keys and addresses.
 
-TWO_KEYS = OpenAIChat(evolve(ENDPOINT, api_key=[Secret("1"), Secret("2")]), CODES)
+TWO_KEYS = OpenAIChat(evolve(ENDPOINT, api_key=[Secret("1"), Secret("2")]))
 SLOW = Response(429, {"retry-after": "30"}, b'{"error":{"message":"m"}}')
 SPENT = Response(429, {}, b'{"error":{"message":"m","code":"insufficient_quota"}}')
 
 
 def keyed(count: int) -> OpenAIChat:
     keys = [Secret(str(at)) for at in range(1, count + 1)]
-    return OpenAIChat(evolve(ENDPOINT, api_key=keys, retry=AT_ONCE), CODES)
+    return OpenAIChat(evolve(ENDPOINT, api_key=keys, retry=AT_ONCE))
 
 
 def again(flow: Any, reply: Response, times: int) -> None:
@@ -129,7 +129,7 @@ def test_another_error_stays_with_its_key() -> None:
 
 
 def test_the_next_address_is_used_where_one_fails() -> None:
-    codec = OpenAIChat(evolve(ENDPOINT, url=["http://a/v1", "http://b/v1"]), CODES)
+    codec = OpenAIChat(evolve(ENDPOINT, url=["http://a/v1", "http://b/v1"]))
 
     _, first = finish(codec.flow(CALL), TransportFailed("gone"), OK)
     _, second = finish(codec.flow(CALL), OK)
@@ -141,7 +141,7 @@ def test_the_next_address_is_used_where_one_fails() -> None:
 
 
 def test_when_every_address_fails_the_error_is_raised() -> None:
-    codec = OpenAIChat(evolve(ENDPOINT, url=["http://a/v1", "http://b/v1"]), CODES)
+    codec = OpenAIChat(evolve(ENDPOINT, url=["http://a/v1", "http://b/v1"]))
     flow: Any = codec.flow(CALL)
     next(flow)
 
@@ -174,7 +174,7 @@ def test_an_item_that_is_none_of_them_changes_nothing() -> None:
 
 def test_a_codec_without_a_decoder_does_not_stream() -> None:
     with pytest.raises(Unsupported) as caught:
-        OpenAIEmbed(ENDPOINT, CODES).decoder(EmbedCall("m", ["a"]))
+        OpenAIEmbed(ENDPOINT).decoder(EmbedCall("m", ["a"]))
 
     assert "acme does not stream 'acme-1'" == str(caught.value)
 
@@ -206,7 +206,7 @@ def test_a_request_is_signed_before_each_try() -> None:
             signed.append(request.url)
             return evolve(request, headers={**request.headers, "x-try": str(len(signed))})
 
-    _, requests = finish(Signing(ENDPOINT, CODES).flow(CALL), Response(503, body=b"{}"), OK)
+    _, requests = finish(Signing(ENDPOINT).flow(CALL), Response(503, body=b"{}"), OK)
 
     assert ["1", "2"] == [request.headers["x-try"] for request in requests]
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from attrs import evolve, field, fields, frozen
 
-from modelplug.errors import BadManifest, ConfigError, did_you_mean
+from modelplug import errors
+from modelplug.errors import BadManifest, ConfigError, Refused, did_you_mean
 from modelplug.structure import structure_config
-from modelplug.types import Limits, ModelType, Quirks
+from modelplug.types import Limits, ModelType, Quirks, Settings
 
 FILE_NAME = "modelplug.toml"
 
@@ -26,8 +27,10 @@ CONTRACT = 1
 """Version of the contract between core and plugins; a manifest may name the one it needs."""
 
 
-def _keys_of(cls: type[Any]) -> Callable[[Any, Any, Mapping[str, Any]], None]:
-    known = [each.name.replace("_", "-") for each in fields(cls)]
+def _keys_of(
+    cls: type[Any], *, hyphens: bool = True
+) -> Callable[[Any, Any, Mapping[str, Any]], None]:
+    known = [each.name.replace("_", "-") if hyphens else each.name for each in fields(cls)]
 
     def check(_: Any, __: Any, table: Mapping[str, Any]) -> None:
         for key in table:
@@ -89,6 +92,19 @@ class Service:
         return type in self.types or any(fnmatchcase(name, pattern) for pattern in self.match)
 
 
+def _refusals(table: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    for name in table:
+        if not _is_refusal(getattr(errors, name, None)):
+            known = [each for each, cls in vars(errors).items() if _is_refusal(cls)]
+            msg = f"{name!r} is no error of a provider{did_you_mean(name, known)}"
+            raise ConfigError(msg)
+    return dict(table)
+
+
+def _is_refusal(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Refused)
+
+
 def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in table.items()}
 
@@ -104,7 +120,8 @@ class Provider:
     options beyond the wire's own. With `generic_elsewhere`, a `url` on another host than
     `base_url`'s is taken for a server that is merely compatible: no quirk is applied there.
     `regions` are other base URLs, by the name that `region=` takes. `key_pairs` are pairs
-    of variables that make one key, `id:secret`, where none of `key_env` is set.
+    of variables that make one key, `id:secret`, where none of `key_env` is set. `errors`
+    maps the classes of modelplug.errors to the provider's codes for them.
     """
 
     title: str
@@ -123,6 +140,14 @@ class Provider:
     regions: dict[str, str] = field(factory=dict)
     rules: list[Rule] = field(factory=list)
     services: dict[str, Service] = field(factory=dict)
+    errors: dict[str, list[str]] = field(factory=dict, converter=_refusals)
+
+    @property
+    def codes(self) -> dict[str, type[Refused]]:
+        """Each code of `errors` with its class."""
+        return {
+            code: getattr(errors, name) for name, codes in self.errors.items() for code in codes
+        }
 
     def serving(self, source: str, model: str, type: str = "") -> tuple[str, Provider]:
         """
@@ -169,11 +194,19 @@ class Environment:
     `[[<group>.<name>.environments]]`: packages that an engine or a trainer runs on.
 
     `lock` is a file beside the manifest: exact versions with their hashes, as
-    `pip install --require-hashes` reads them. `device` is cpu or cuda.
+    `pip install --require-hashes` reads them. `device` is cpu or cuda, `platforms` are such
+    as linux-x86_64 and `python` versions such as 3.12, all where left out; of several that
+    fit, the first is taken. `size` is what it takes on disk, in bytes. `loose` are
+    requirements with a version and no hash, which `index` has where pip's own do not.
     """
 
     lock: str
     device: str = "cpu"
+    platforms: list[str] = field(factory=list)
+    python: list[str] = field(factory=list)
+    size: int = 0
+    loose: list[str] = field(factory=list)
+    index: str = ""
 
 
 @frozen
@@ -222,19 +255,23 @@ class TrainerTraits:
     """
     `[finetune.<trainer>]`: a trainer.
 
-    `types` and `methods` (full, lora) that it trains; `settings` maps the common names of
-    hyperparameters to its own; `options` are its own beyond those. `module`, `environments`,
-    `rank` as an engine's.
+    `types` and `methods` (full, lora) that it trains, the first where none is asked for;
+    `forms` of data (messages, triples, pairs) that it reads. `settings` maps the common names
+    of hyperparameters to its own, and `defaults` to its values; `options` are its own beyond
+    those. `module`, `environments`, `rank` and `failures` as an engine's.
     """
 
     title: str
     types: list[str] = field(converter=_typed)
     methods: list[str]
-    settings: dict[str, str] = field(factory=dict)
+    forms: list[str] = field(factory=lambda: ["messages", "triples"])
+    settings: dict[str, str] = field(factory=dict, validator=_keys_of(Settings, hyphens=False))
+    defaults: dict[str, Any] = field(factory=dict, validator=_keys_of(Settings, hyphens=False))
     options: list[str] = field(factory=list)
     module: str = ""
     rank: int = 100
     environments: list[Environment] = field(factory=list)
+    failures: list[Failure] = field(factory=list)
 
 
 @frozen

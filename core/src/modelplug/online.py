@@ -236,6 +236,7 @@ def _codec_at(plugins: Plugins, source: str, address: Address, options: dict[str
         options=frozenset(provider.options),
         limits=limits,
         quirks=quirks,
+        codes=provider.codes,
         retry=_retry(options),
         timeouts=_timeouts(options),
     )

@@ -55,7 +55,8 @@ def claude(server: FaultServer, **options: Any) -> modelplug.OnlineModule:
 
 
 def codec(url: str = "https://api.anthropic.com") -> AnthropicChat:
-    return AnthropicChat(Endpoint("anthropic", "claude-sonnet-5-5", url, Secret("K")))
+    codes = installed().provider("anthropic").codes
+    return AnthropicChat(Endpoint("anthropic", "claude-sonnet-5-5", url, Secret("K"), codes=codes))
 
 
 def payload(*messages: Mapping[str, Any], **options: Any) -> dict[str, Any]:

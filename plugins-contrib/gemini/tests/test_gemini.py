@@ -80,7 +80,8 @@ def gemini(server: FaultServer, type: str = "llm", **options: Any) -> modelplug.
 
 
 def codec(type: ModelType = ModelType.LLM, model: str = "gemini-m", url: str = GOOGLE) -> Any:
-    return CODECS[type](Endpoint("gemini", model, url, Secret("K")))
+    codes = installed().provider("gemini").codes
+    return CODECS[type](Endpoint("gemini", model, url, Secret("K"), codes=codes))
 
 
 def body(call: Any, type: ModelType = ModelType.LLM) -> dict[str, Any]:

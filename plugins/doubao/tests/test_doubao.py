@@ -31,7 +31,6 @@ from modelplug.plugins import installed
 from modelplug.testing import FaultServer, OnlineContract, Reply, Request
 from modelplug.types import Endpoint, Secret, Segment, TranscribeCall, Transcript
 from modelplug.wire import Flow, Response
-from modelplug_doubao import plugin
 from modelplug_doubao.speech import SpeechCodec
 from modelplug_doubao.transcribe import SpeechTranscribe
 
@@ -346,8 +345,14 @@ def test_a_broken_utterance_is_a_bad_reply(server: FaultServer) -> None:
 
 def job(resume: str = "") -> Flow[Transcript]:
     """A call of the resource for long recordings, to be driven by hand."""
-    endpoint = Endpoint("doubao", "volc.seedasr.auc", url="http://x/api/v3", api_key=Secret("KEY"))
-    codec = SpeechTranscribe(endpoint, codes=plugin.codes, new_id=lambda: "job-7")
+    endpoint = Endpoint(
+        "doubao",
+        "volc.seedasr.auc",
+        url="http://x/api/v3",
+        api_key=Secret("KEY"),
+        codes=installed().provider("doubao").codes,
+    )
+    codec = SpeechTranscribe(endpoint, new_id=lambda: "job-7")
     file = Remote("https://x/a.MP3?sign=1")
     return codec.flow(TranscribeCall("volc.seedasr.auc", file, {"enable_punc": True}, resume))
 

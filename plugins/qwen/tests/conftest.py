@@ -75,6 +75,7 @@ def make(type: str, model: str | None = None, url: str | list[str] = HOST) -> An
         does=does,
         limits=found,
         quirks=quirks,
+        codes=provider.codes,
     )
     return installed().create_online("qwen", endpoint, ModelType.parse(type))
 

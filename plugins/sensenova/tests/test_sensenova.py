@@ -18,7 +18,6 @@ from modelplug.errors import AuthRefused, ConfigError, MissingKey, UnknownOption
 from modelplug.plugins import installed
 from modelplug.testing import FaultServer, OnlineContract, Reply
 from modelplug.types import ChatCall, Endpoint, Secret
-from modelplug_sensenova import plugin
 from modelplug_sensenova.chat import PlanChat
 from modelplug_sensenova.codec import Service, service_of, web_token
 
@@ -116,7 +115,7 @@ def test_a_token_is_signed_for_half_an_hour() -> None:
 def test_a_key_of_two_parts_signs_a_token_anew_for_each_try() -> None:
     clock = iter([1000.0, 5000.0])
     endpoint = Endpoint("sensenova", "m", url="http://x/v1", api_key=Secret("ak:sk"))
-    codec = PlanChat(endpoint, plugin.codes, now=lambda: next(clock))
+    codec = PlanChat(endpoint, now=lambda: next(clock))
     request = codec.build_request(ChatCall("m", [{"role": "user", "content": "hi"}]))
 
     tokens = [codec.sign(request).auth for _ in range(2)]

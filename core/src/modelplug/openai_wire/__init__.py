@@ -7,13 +7,11 @@ servers were seen with (vLLM, llama.cpp, Ollama, TEI, infinity, gateways), read 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from modelplug.errors import Refused
 from modelplug.hookspecs import hookimpl
 from modelplug.openai_wire.audio import OpenAISpeak, OpenAITranscribe
-from modelplug.openai_wire.base import CODES, OpenAICodec, read_usage
+from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.openai_wire.chat import OpenAIChat
 from modelplug.openai_wire.chat_stream import ChatDecoder
 from modelplug.openai_wire.images import OpenAIImageEdit, OpenAIImages, image_of_base64
@@ -24,7 +22,6 @@ from modelplug.wire import Codec
 AnyCodecClass = type[Codec[Any, Any]]
 
 __all__ = [
-    "CODES",
     "ChatDecoder",
     "OpenAIChat",
     "OpenAICodec",
@@ -44,8 +41,8 @@ class OpenAICompatible:
     """
     A provider on the OpenAI wire: the plugin object itself.
 
-    Each type has a codec class, which a provider may replace by its own; `codes` adds its
-    error codes. Whether it offers the type at all is said by its manifest.
+    Each type has a codec class, which a provider may replace by its own. Whether it offers
+    the type at all is said by its manifest.
     """
 
     def __init__(
@@ -59,9 +56,7 @@ class OpenAICompatible:
         tts: AnyCodecClass = OpenAISpeak,
         text2image: AnyCodecClass = OpenAIImages,
         image_editing: AnyCodecClass = OpenAIImageEdit,
-        codes: Mapping[str, type[Refused]] | None = None,
     ) -> None:
-        self.codes = {**CODES, **(codes or {})}
         self.codecs = {
             ModelType.LLM: chat,
             ModelType.VLM: chat,
@@ -78,4 +73,4 @@ class OpenAICompatible:
     def create_online(self, endpoint: Endpoint, type: ModelType) -> Codec[Any, Any] | None:
         """The codec for *type*."""
         codec = self.codecs[type]
-        return codec(endpoint, self.codes) if codec else None
+        return codec(endpoint) if codec else None

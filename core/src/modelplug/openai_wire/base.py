@@ -59,6 +59,7 @@ class OpenAICodec(Codec[C, R]):
     """What the endpoints have in common: a POST of JSON with a bearer key, and the errors."""
 
     path = ""
+    wire_codes = CODES
 
     def post(self, payload: Mapping[str, Any]) -> Request:
         """POST *payload* to this codec's path; a URL that already ends with it is kept."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from attrs import field, frozen
 
-from modelplug.errors import ConfigError, did_you_mean
+from modelplug.errors import ConfigError, Refused, did_you_mean
 from modelplug.retry import Retry
 from modelplug.rotation import Rotation
 
@@ -149,7 +149,8 @@ class Endpoint:
     Where an online model, or a local engine, is reached; what a codec is made for.
 
     `urls` and `keys` may be one, or several that stand in for each other. `does`, `options`,
-    `limits` and `quirks` come from the plugin's manifest, for this model.
+    `limits` and `quirks` come from the plugin's manifest, for this model, and from there the
+    errors that its `codes` mean.
     """
 
     provider: str
@@ -160,6 +161,7 @@ class Endpoint:
     options: frozenset[str] = frozenset()
     limits: Limits = Limits()
     quirks: Quirks = Quirks()
+    codes: Mapping[str, type[Refused]] = field(factory=dict)
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
 

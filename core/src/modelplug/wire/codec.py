@@ -50,17 +50,18 @@ class Codec(Generic[C, R]):
 
     A subclass gives `build_request` and `parse_response`; `decoder` if it streams;
     `parse_error` if its errors are not OpenAI's; `flow` if one request is not enough.
-    `codes` sorts the provider's own error codes, before the HTTP status is looked at.
     """
 
     options: frozenset[str] = frozenset()
     """Names of call options that this wire knows; the manifest may add more."""
 
-    def __init__(
-        self, endpoint: Endpoint, codes: Mapping[str, type[Refused]] | None = None
-    ) -> None:
+    wire_codes: Mapping[str, type[Refused]] = {}
+    """Error codes of this wire; those of the provider are in its manifest."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.codes: Mapping[str, type[Refused]] = codes or {}
+        self.codes = {**self.wire_codes, **endpoint.codes}
+        """What an error is by its code, which is asked before the HTTP status."""
 
     def build_request(self, call: C) -> Request:
         """The request for *call*."""

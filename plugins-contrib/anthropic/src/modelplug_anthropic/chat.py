@@ -9,22 +9,12 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from modelplug.errors import (
-    AuthRefused,
     BadReply,
-    ContextTooLong,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    PermissionRefused,
-    ProviderFailed,
-    QuotaExhausted,
-    RateLimited,
-    Refused,
     Unsupported,
 )
 from modelplug.openai_wire.message import tool_call
 from modelplug.structure import json_body, structure
-from modelplug.types import ChatCall, Completion, Endpoint
+from modelplug.types import ChatCall, Completion
 from modelplug.wire import Codec, Decoder, Request, Response
 from modelplug_anthropic import messages
 from modelplug_anthropic.reply import finish_reason, native, read_usage
@@ -40,22 +30,6 @@ MAX_TOKENS = 8192
 
 _TOLD = ("prompt is too long", "credit balance is too low")
 # What `invalid_request_error` stands for besides a wrong request is told in words alone (2026-11).
-
-CODES: Mapping[str, type[Refused]] = {
-    "prompt is too long": ContextTooLong,
-    "credit balance is too low": QuotaExhausted,
-    "invalid_request_error": InvalidRequest,
-    "authentication_error": AuthRefused,
-    "billing_error": QuotaExhausted,
-    "permission_error": PermissionRefused,
-    "not_found_error": NotFound,
-    "request_too_large": InvalidRequest,
-    "rate_limit_error": RateLimited,
-    "timeout_error": ProviderFailed,
-    "api_error": ProviderFailed,
-    "overloaded_error": Overloaded,
-}
-"""Type words of errors, and parts of messages where the word says too little."""
 
 
 @frozen
@@ -85,9 +59,6 @@ class AnthropicChat(Codec[ChatCall, Completion]):
         "reasoning_effort response_format service_tier stop temperature thinking tool_choice "
         "top_k top_p user".split()
     )
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint, CODES)
 
     def payload(self, call: ChatCall) -> dict[str, Any]:
         """The request body as a mapping."""

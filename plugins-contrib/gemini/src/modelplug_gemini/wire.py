@@ -8,43 +8,17 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from modelplug.errors import (
-    AuthRefused,
     BadReply,
     CallError,
-    ContextTooLong,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    PermissionRefused,
-    ProviderFailed,
-    QuotaExhausted,
-    RateLimited,
-    Refused,
 )
 from modelplug.structure import json_body
-from modelplug.types import Endpoint, Usage
+from modelplug.types import Usage
 from modelplug.wire import Codec, Request, Response
 
 C = TypeVar("C")
 R = TypeVar("R")
 
 _VERSION = re.compile(r"/v\d\w*$")
-
-CODES: Mapping[str, type[Refused]] = {
-    "API_KEY_INVALID": AuthRefused,  # with status 400
-    "PerDay": QuotaExhausted,
-    "input token count": ContextTooLong,
-    "INVALID_ARGUMENT": InvalidRequest,
-    "FAILED_PRECONDITION": PermissionRefused,  # a region or account that is not served
-    "UNAUTHENTICATED": AuthRefused,
-    "PERMISSION_DENIED": PermissionRefused,
-    "NOT_FOUND": NotFound,
-    "RESOURCE_EXHAUSTED": RateLimited,
-    "INTERNAL": ProviderFailed,
-    "UNAVAILABLE": Overloaded,
-    "DEADLINE_EXCEEDED": ProviderFailed,
-}
-"""Status words, and before them what the details or the message say more exactly."""
 
 _CONFIG = {
     "temperature": "temperature",
@@ -69,9 +43,6 @@ GENERATION = frozenset({*_CONFIG, *_THINKING, *_BESIDE, "stop"})
 
 class GeminiCodec(Codec[C, R]):
     """A POST of JSON to a method of a model."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint, CODES)
 
     @property
     def resource(self) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from modelplug.errors import BadReply, Refused
+from modelplug.errors import BadReply
 from modelplug.openai_wire import OpenAICodec
 from modelplug.sse import SSEDecoder
 from modelplug.structure import parse_json
@@ -26,12 +26,10 @@ _WRONG_KEY = frozenset({"1004", "2049"})
 class MiniMaxCodec(OpenAICodec[C, R]):
     """A POST of JSON, and the errors in their two forms."""
 
-    def __init__(
-        self, endpoint: Endpoint, codes: Mapping[str, type[Refused]] | None = None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         # MINIMAX_API_HOST holds the host alone (2026-11).
         urls = [url if urlsplit(url).path else f"{url}/v1" for url in endpoint.urls.items]
-        super().__init__(evolve(endpoint, url=urls), codes)
+        super().__init__(evolve(endpoint, url=urls))
 
     def is_error(self, response: Response) -> bool:
         """Most errors have status 200 and a `status_code` that is not 0."""

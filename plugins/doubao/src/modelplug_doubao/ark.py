@@ -65,8 +65,8 @@ class ArkChat(ArkCodec[ChatCall, Completion], OpenAIChat):
 
     options = OpenAIChat.options | {"max_completion_tokens", "repetition_penalty", "thinking"}
 
-    def __init__(self, endpoint: Endpoint, codes: Any = None) -> None:
-        super().__init__(endpoint, codes)
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
         if endpoint.model.startswith("bot-"):
             self.path = "/bots/chat/completions"
 

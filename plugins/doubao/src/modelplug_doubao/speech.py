@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from attrs import evolve
 
-from modelplug.errors import CallError, Refused
+from modelplug.errors import CallError
 from modelplug.openai_wire import OpenAICodec
 from modelplug.types import Endpoint, Secret
 from modelplug.wire import Request, Response
@@ -34,13 +34,8 @@ class SpeechCodec(OpenAICodec[C, R]):
     the one by which the service knows it.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        codes: Mapping[str, type[Refused]] | None = None,
-        new_id: Callable[[], str] = _random_id,
-    ) -> None:
-        super().__init__(endpoint, codes)
+    def __init__(self, endpoint: Endpoint, new_id: Callable[[], str] = _random_id) -> None:
+        super().__init__(endpoint)
         self._new_id = new_id
 
     def ask(self, path: str, payload: Mapping[str, Any], id: str = "") -> Request:

@@ -14,8 +14,6 @@ from modelplug.types import ChatCall, Completion
 from modelplug.wire import Decoder, Response
 from modelplug_glm.stream import BROKEN_OFF, GLMDecoder, without_boxes
 
-__all__ = ["BROKEN_OFF", "GLMChat"]
-
 _BROKEN_OFF = re.compile(rb'"finish_reason"\s*:\s*"%b"' % BROKEN_OFF.encode())
 
 

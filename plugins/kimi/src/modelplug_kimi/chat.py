@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from modelplug.errors import CallError, Refused, Unsupported
+from modelplug.errors import CallError, Unsupported
 from modelplug.openai_wire import OpenAIChat
 from modelplug.types import ChatCall, Endpoint
 from modelplug.wire import Response
@@ -21,12 +21,10 @@ _WAIT = re.compile(r"try again after (\d+) second")
 class KimiChat(OpenAIChat):
     """POST /chat/completions as Moonshot reads it."""
 
-    def __init__(
-        self, endpoint: Endpoint, codes: Mapping[str, type[Refused]] | None = None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         # The address is written with and without /v1, LazyLLM's default among them (2026-11).
         urls = [url if urlsplit(url).path else f"{url}/v1" for url in endpoint.urls.items]
-        super().__init__(evolve(endpoint, url=urls), codes)
+        super().__init__(evolve(endpoint, url=urls))
 
     def payload(self, call: ChatCall) -> dict[str, Any]:
         """As OpenAI's, with the turns made fit; Unsupported for a forced tool call."""

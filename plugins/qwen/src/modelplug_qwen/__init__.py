@@ -16,7 +16,6 @@ from modelplug.openai_wire import OpenAICompatible
 from modelplug.types import Endpoint, ModelType
 from modelplug.wire import Codec
 from modelplug_qwen.chat import QwenChat
-from modelplug_qwen.codes import CODES
 from modelplug_qwen.dashscope import host_of
 from modelplug_qwen.images import QwenImageEdit, QwenImages
 from modelplug_qwen.speak import QwenSpeak
@@ -43,5 +42,4 @@ plugin = Qwen(
     tts=QwenSpeak,
     text2image=QwenImages,
     image_editing=QwenImageEdit,
-    codes=CODES,
 )

@@ -17,12 +17,20 @@ from modelplug.media import Media
 from modelplug.openai_wire import OpenAICodec, read_usage
 from modelplug.types import Usage
 from modelplug.wire import Flow, Request, Response
-from modelplug_qwen.codes import MEANT
 
 C = TypeVar("C")
 R = TypeVar("R")
 
 _PREFIX = re.compile(r"/(compatible-mode/v1|compatible-api/v1|api/v1|apps/anthropic)(/.*)?$")
+_MEANT: Mapping[str, str] = {
+    "Range of input length should be [": "context_length_exceeded",
+    "Model not exist": "ModelNotFound",
+    "Free allocated quota exceeded": "AllocationQuota.FreeTierOnly",
+}
+"""
+The code that is meant, by documented texts that come with one that misleads: the first two
+with InvalidParameter or InternalError.Algo, the third with the code of a rate limit (2026-11).
+"""
 _WAITING = frozenset({"PENDING", "RUNNING", "SUSPENDED"})
 
 
@@ -122,7 +130,7 @@ class DashScope(OpenAICodec[C, R]):
     def error_details(self, response: Response) -> tuple[str, str | None, str | None]:
         """(message, code, family or type); the code that is meant where the one sent misleads."""
         message, code, type_ = super().error_details(response)
-        meant = next((code for text, code in MEANT.items() if text in message), None)
+        meant = next((code for text, code in _MEANT.items() if text in message), None)
         if meant:
             code = meant
         family, dot, _ = (code or "").partition(".")

@@ -45,9 +45,9 @@ class QwenTranscribe(DashScope[TranscribeCall, Transcript]):
             )
             raise Unsupported(msg)
         if call.resume or matches(call.model, RECORDINGS):
-            transcript = yield from QwenRecordings(self.endpoint, self.codes).flow(call)
+            transcript = yield from QwenRecordings(self.endpoint).flow(call)
             return transcript
-        completion = yield from QwenChat(self.endpoint, self.codes).flow(chat_call(call))
+        completion = yield from QwenChat(self.endpoint).flow(chat_call(call))
         choices = completion.raw.get("choices") or [{}]
         return Transcript(
             completion.text,

@@ -4,18 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelplug.errors import (
-    AuthRefused,
-    ContextTooLong,
-    Filtered,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    PermissionRefused,
-    ProviderFailed,
-    QuotaExhausted,
-    RateLimited,
-)
 from modelplug.hookspecs import hookimpl
 from modelplug.openai_wire import OpenAICompatible
 from modelplug.types import Endpoint, ModelType
@@ -39,7 +27,7 @@ class SenseNova(OpenAICompatible):
     def create_online(self, endpoint: Endpoint, type: ModelType) -> Codec[Any, Any] | None:
         """The codec for *type*, at the service that the endpoint is of."""
         if type.chats:
-            return _CHATS[service_of(endpoint)](endpoint, self.codes)
+            return _CHATS[service_of(endpoint)](endpoint)
         return super().create_online(endpoint, type)
 
 
@@ -47,25 +35,4 @@ plugin = SenseNova(
     embed=NativeEmbed,
     text2image=PlanImages,
     image_editing=PlanImageEdit,
-    codes={
-        "1": ProviderFailed,  # cancelled, or it took too long
-        "2": ProviderFailed,
-        "3": InvalidRequest,
-        "4": ProviderFailed,
-        "5": NotFound,
-        "6": InvalidRequest,
-        "7": PermissionRefused,
-        "8": RateLimited,
-        "9": InvalidRequest,
-        "11": InvalidRequest,
-        "13": ProviderFailed,
-        "14": Overloaded,
-        "15": ProviderFailed,
-        "16": AuthRefused,
-        "17": ContextTooLong,
-        "18": Filtered,
-        "FREE_QUOTA_EXHAUSTED": QuotaExhausted,
-        "permission_error": PermissionRefused,
-        "rate_limit_error": RateLimited,
-    },
 )

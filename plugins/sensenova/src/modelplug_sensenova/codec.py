@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 from attrs import evolve
 
-from modelplug.errors import AuthRefused, CallError, Refused
+from modelplug.errors import AuthRefused, CallError
 from modelplug.openai_wire import OpenAICodec
 from modelplug.types import Endpoint, Secret
 from modelplug.wire import Request, Response
@@ -65,13 +65,8 @@ def _url64(data: bytes) -> str:
 class SenseNovaCodec(OpenAICodec[C, R]):
     """The keys and the errors. *now* is the clock that a token is signed by, in seconds."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        codes: Mapping[str, type[Refused]] | None = None,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        super().__init__(endpoint, codes)
+    def __init__(self, endpoint: Endpoint, now: Callable[[], float] = time.time) -> None:
+        super().__init__(endpoint)
         self._now = now
 
     def sign(self, request: Request) -> Request:

@@ -1,6 +1,11 @@
 """Takes an exhausted quota for something that waiting mends."""
 
 from modelplug.errors import RateLimited
-from modelplug.openai_wire import OpenAICompatible
+from modelplug.openai_wire import OpenAIChat, OpenAICompatible
 
-plugin = OpenAICompatible(codes={"insufficient_quota": RateLimited})
+
+class Chat(OpenAIChat):
+    wire_codes = {**OpenAIChat.wire_codes, "insufficient_quota": RateLimited}
+
+
+plugin = OpenAICompatible(chat=Chat)
