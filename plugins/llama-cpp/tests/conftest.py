@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import math
-import random
-import struct
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from importlib.util import find_spec
@@ -17,11 +15,15 @@ from urllib.parse import urlsplit
 import pytest
 from attrs import frozen
 
-from modelplug.runtime import Engine
-from modelplug.types import Deployment, ModelType, Plan, Secret, Weights
-from modelplug_llama_cpp import plugin
-from modelplug_local import runtime
-from modelplug_local.testing import DEADLINE, Family
+sys.path.insert(0, str(Path(__file__).parent))  # modules that several tests share
+
+from made_gguf import made_adapter, made_projector  # noqa: E402
+
+from modelplug.runtime import Engine  # noqa: E402
+from modelplug.types import Deployment, ModelType, Plan, Secret, Weights  # noqa: E402
+from modelplug_llama_cpp import plugin  # noqa: E402
+from modelplug_local import runtime  # noqa: E402
+from modelplug_local.testing import DEADLINE, Family  # noqa: E402
 
 
 @frozen
@@ -119,71 +121,18 @@ def serve() -> Iterator[Serve]:
         engine.stop()
 
 
-def _gguf(values: dict[str, object], tensors: dict[str, list[int]]) -> bytes:
-    """A GGUF file with random tensors; each shape has the fastest dimension first."""
-
-    def text(value: str) -> bytes:
-        return struct.pack("<Q", len(value)) + value.encode()
-
-    def pair(key: str, value: object) -> bytes:
-        match value:
-            case bool():
-                return text(key) + struct.pack("<I?", 7, value)
-            case int():
-                return text(key) + struct.pack("<II", 4, value)
-            case float():
-                return text(key) + struct.pack("<If", 6, value)
-            case str():
-                return text(key) + struct.pack("<I", 8) + text(value)
-        assert isinstance(value, list)
-        return text(key) + struct.pack(f"<IIQ{len(value)}f", 9, 6, len(value), *value)
-
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
-    head += b"".join(pair(key, value) for key, value in values.items())
-    dice, data = random.Random(2), b""
-    for name, shape in tensors.items():
-        head += text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
-        head += struct.pack("<IQ", 0, len(data))
-        count = math.prod(shape)
-        data += struct.pack(f"<{count}f", *(dice.gauss(0, 0.05) for _ in range(count)))
-        data += bytes(-len(data) % 32)
-    return head + bytes(-len(head) % 32) + data
-
-
 @pytest.fixture(scope="session")
 def projector() -> bytes:
     """A vision encoder of one layer that fits tiny: 16 tokens for an image, and no sense."""
-    width, hidden, patch, image = 32, 64, 8, 32
-    vision = "clip.vision"
-    values: dict[str, object] = {
-        "general.architecture": "clip",
-        "clip.has_vision_encoder": True,
-        "clip.projector_type": "mlp",
-        "clip.use_gelu": True,
-        f"{vision}.image_size": image,
-        f"{vision}.patch_size": patch,
-        f"{vision}.embedding_length": width,
-        f"{vision}.feed_forward_length": hidden,
-        f"{vision}.projection_dim": 128,
-        f"{vision}.block_count": 1,
-        f"{vision}.attention.head_count": 2,
-        f"{vision}.attention.layer_norm_epsilon": 1e-5,
-        f"{vision}.image_mean": [0.5, 0.5, 0.5],
-        f"{vision}.image_std": [0.5, 0.5, 0.5],
-    }
-    tensors = {
-        "v.patch_embd.weight": [patch, patch, 3, width],
-        "v.class_embd": [width],
-        "v.position_embd.weight": [width, (image // patch) ** 2 + 1],
-    }
-    layers = {"mm.0": (width, hidden), "mm.2": (hidden, 128)}
-    layers |= {f"v.blk.0.attn_{name}": (width, width) for name in ("q", "k", "v", "out")}
-    layers |= {"v.blk.0.ffn_up": (width, hidden), "v.blk.0.ffn_down": (hidden, width)}
-    for name, (inside, outside) in layers.items():
-        tensors |= {f"{name}.weight": [inside, outside], f"{name}.bias": [outside]}
-    for name in ("v.pre_ln", "v.blk.0.ln1", "v.blk.0.ln2"):
-        tensors |= {f"{name}.weight": [width], f"{name}.bias": [width]}
-    return _gguf(values, tensors)
+    return made_projector()
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA of tiny, with random numbers large enough to change what it says."""
+    path = tmp_path_factory.mktemp("adapter") / "lora.gguf"
+    path.write_bytes(made_adapter())
+    return path
 
 
 @pytest.fixture

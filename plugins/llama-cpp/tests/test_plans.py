@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from made_gguf import gguf
 
 from modelplug.errors import ConfigError, UnknownOption, Unsupported
 from modelplug.types import Plan
@@ -78,14 +79,17 @@ def test_an_embedder_takes_its_whole_context_in_one_batch(deployment: Any) -> No
             "llama_cpp: runtime must be one of 'xllamacpp', 'llama_cpp_python', not 'ollama'",
         ),
         (
-            {"start_timeout": 0},
-            "llama_cpp: start_timeout must be a number of seconds above 0, not 0",
-        ),
-        (
             {"chat_template": "/no/file"},
             "llama_cpp: chat_template names no file: '/no/file'; check the path",
         ),
-        ({"python": 3}, "llama_cpp: python must be text, not 3"),
+        ({"draft": 3}, "llama_cpp: draft must be text, not 3"),
+        ({"draft": "/no/file"}, "llama_cpp: draft names no file: '/no/file'; check the path"),
+        ({"lora": "/no/file"}, "llama_cpp: lora names no file: '/no/file'; check the path"),
+        (
+            {"lora": {"a.gguf": "1"}},
+            "llama_cpp: lora must be a path, a list of them, or {path: scale}, not "
+            "(('a.gguf', '1'),)",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused(deployment: Any, options: dict[str, Any], text: str) -> None:
@@ -126,7 +130,7 @@ def test_a_chat_template_may_be_a_file(deployment: Any, tmp_path: Path) -> None:
 
 
 def test_another_interpreter_runs_the_same_file(deployment: Any) -> None:
-    argv = plan(deployment(python="/opt/gpu/bin/python")).argv
+    argv = plan(evolve(deployment(), python="/opt/gpu/bin/python")).argv
 
     assert "/opt/gpu/bin/python" == argv[0]
     assert argv[1].endswith("modelplug_llama_cpp/serve.py")
@@ -142,10 +146,36 @@ def test_llama_cpp_python_serves_one_call_at_a_time_and_cuts_none_off(deployment
     assert ("127.0.0.1", "20001") == (made.env["HOST"], made.env["PORT"])
 
 
-@pytest.mark.parametrize("name", ["slots", "prompt_cache"])
-def test_what_llama_cpp_python_cannot_do_is_refused(deployment: Any, name: str) -> None:
+def test_options_of_both_runtimes_reach_llama_cpp_python(deployment: Any, tmp_path: Path) -> None:
+    adapter = tmp_path / "a.gguf"
+    adapter.touch()
+    options = {"cache_type": "q8_0", "gpu_layers": 7, "prompt_cache": 3, "lora": adapter}
+
+    made = arguments(deployment(runtime="llama_cpp_python", draft="lookup", **options))
+
+    assert ("8", "8", "7") == (made["--type_k"], made["--type_v"], made["--n_gpu_layers"])
+    assert ("True", str(3 << 20)) == (made["--cache"], made["--cache_size"])
+    assert str(adapter) == made["--lora_path"]
+    assert ("prompt-lookup-decoding", "3") == (
+        made["--draft_model"], made["--draft_model_num_pred_tokens"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ({"slots": 2}, "slots"),
+        ({"lora": ["a", "b"]}, "several lora"),
+        ({"lora": {"a": 0.5}}, "lora with a scale"),
+        ({"draft": "small.gguf"}, "draft with a model"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_llama_cpp_python_cannot_do_is_refused(
+    deployment: Any, option: dict[str, Any], name: str
+) -> None:
     with pytest.raises(Unsupported) as caught:
-        plugin.deploy_local(deployment(runtime="llama_cpp_python", **{name: 2}))
+        plugin.deploy_local(deployment(runtime="llama_cpp_python", **option))
 
     assert f"the runtime llama_cpp_python has no option {name!r}; use runtime='xllamacpp'" == str(
         caught.value
@@ -191,3 +221,82 @@ def test_threads_are_never_all_cores(deployment: Any) -> None:
     cores = os.cpu_count() or 1
 
     assert settings(deployment())["threads"] in range(1, max(2, cores))
+
+
+# Memory
+
+
+def described(tmp_path: Path, architecture: str = "llama", **changed: object) -> Path:
+    """A GGUF file of nothing but a head, that of an 8B Llama with *changed* values."""
+    values: dict[str, object] = {
+        "block_count": 32,
+        "embedding_length": 4096,
+        "attention.head_count": 32,
+        "attention.head_count_kv": 8,
+        **{key.replace("__", "."): value for key, value in changed.items()},
+    }
+    keyed = {f"{architecture}.{key}": value for key, value in values.items() if value is not None}
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf({"general.architecture": architecture, **keyed}, {}))
+    return path
+
+
+PER_TOKEN = 32 * 8 * (128 + 128)
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "cache"),
+    [
+        ({}, {}, PER_TOKEN * 2 * 4096 * 4),
+        ({}, {"context": 100, "slots": 3}, PER_TOKEN * 2 * 100 * 3),
+        ({}, {"cache_type": "q8_0"}, PER_TOKEN * 34 // 32 * 4096 * 4),
+        ({"attention__head_count_kv": None}, {}, 4 * PER_TOKEN * 2 * 4096 * 4),
+        ({"attention__key_length": 64, "attention__value_length": 32}, {}, 32 * 8 * 96 * 2 * 16384),
+        ({"attention__sliding_window": 512}, {}, PER_TOKEN * 2 * 512 * 4),
+        ({"attention__kv_lora_rank": 512, "rope__dimension_count": 64}, {}, 32 * 576 * 2 * 16384),
+        ({"attention__head_count_kv": [8.0]}, {}, None),
+        ({"ssm__state_size": 16}, {}, None),
+    ],
+    ids="plain asked quantized all-heads lengths window latent unequal recurrent".split(),
+)
+def test_the_memory_is_counted_from_the_head_of_the_weights(
+    deployment: Any,
+    tmp_path: Path,
+    changed: dict[str, object],
+    options: dict[str, object],
+    cache: int | None,
+) -> None:
+    size = described(tmp_path, **changed).stat().st_size
+
+    memory = plan(deployment(trained=None, **options)).memory
+
+    assert memory is not None
+    parts = {"weights": size} | ({"context cache": cache} if cache else {})
+    assert ("any", parts) == (memory.device, memory.parts)
+
+
+def test_an_encoder_keeps_no_cache_and_the_cpu_is_named(deployment: Any, tmp_path: Path) -> None:
+    size = described(tmp_path, "bert", pooling_type=1).stat().st_size
+
+    memory = plan(deployment(type="embed", gpu_layers=0)).memory
+
+    assert memory is not None
+    assert ("cpu", {"weights": size}) == (memory.device, memory.parts)
+
+
+def test_adapters_and_parts_of_split_weights_are_counted(deployment: Any, tmp_path: Path) -> None:
+    whole = described(tmp_path).read_bytes()
+    for part in (1, 2):
+        (tmp_path / f"s-0000{part}-of-00002.gguf").write_bytes(whole)
+    (tmp_path / "a.gguf").write_bytes(b"12345")
+    given = deployment(lora=[str(tmp_path / "a.gguf")])
+    first = tmp_path / "s-00001-of-00002.gguf"
+
+    memory = plan(evolve(given, weights=evolve(given.weights, path=first))).memory
+
+    assert memory is not None
+    assert (2 * len(whole), 5) == (memory.parts["weights"], memory.parts["adapters and helpers"])
+
+
+def test_weights_that_cannot_be_read_have_no_memory(deployment: Any) -> None:
+    assert plan(deployment()).memory is None

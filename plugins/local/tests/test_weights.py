@@ -11,7 +11,7 @@ import pytest
 from modelplug.errors import NoModel
 from modelplug.types import ModelType, Weights
 from modelplug_local import runtime
-from modelplug_local.gguf import read_head
+from modelplug_local.weights.gguf import read_head
 
 GGUF = ["gguf"]
 
@@ -90,7 +90,7 @@ def test_the_first_format_that_is_there_is_taken(tmp_path: Path) -> None:
     ("name", "why"),
     [
         ("nothing", "there is no such file or folder"),
-        ("notes.txt", "'notes.txt' is not a GGUF file"),
+        ("notes.txt", "'notes.txt' is neither a GGUF nor an ONNX file"),
         ("empty", "'{root}/empty' holds no weights"),
         ("st", "it is there as safetensors, and the engines at hand take gguf"),
     ],
@@ -120,7 +120,7 @@ def test_a_path_without_weights_tells_why(root: Path, name: str, why: str) -> No
         ("Qwen2-1.5B.gguf", "qwen2-1.5b"),
         ("Qwen2-1.5B-Q4_K_M.gguf", "qwen2-1.5b"),
         ("Qwen2-1.5B-Q4_K_M.gguf", "qwen2-1.5b-q4_k_m"),
-        ("qwen2-1.5b-fp16-00001-of-00002.gguf", "qwen2-1.5b-fp16"),
+        ("qwen2-1.5b-fp16-00001-of-00001.gguf", "qwen2-1.5b-fp16"),
         ("Qwen/Qwen2-1.5B/model.gguf", "qwen/qwen2-1.5b"),
         ("Qwen/Qwen2-1.5B/model.gguf", "qwen2-1.5b"),
         ("Qwen2-1.5B/model.gguf", "Qwen/Qwen2-1.5B"),
@@ -174,9 +174,9 @@ def test_every_place_that_was_looked_at_is_told(root: Path, home: Path) -> None:
     assert text.startswith("no weights of 'qwen9' were found (installed plugins: they ship ")
     assert text.endswith(
         f"; '{root}' (MODELPLUG_MODEL_PATH): not there; '{home}/models' (cache, default): there "
-        f"is no such folder; modelscope: this version of modelplug-local does not download); put "
-        f"them into a folder of that name under a root of MODELPLUG_MODEL_PATH, or give their "
-        f"absolute path"
+        f"is no such folder; modelscope: the catalogue names no repository of it); give the name "
+        f"of a repository (org/name), put them into a folder of that name under a root of "
+        f"MODELPLUG_MODEL_PATH, or give their absolute path"
     )
 
 

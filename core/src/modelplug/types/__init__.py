@@ -42,10 +42,23 @@ from modelplug.types.local import (
     Plan,
     Weights,
 )
+from modelplug.types.training import (
+    Settings,
+    Training,
+    TrainingPlan,
+)
+from modelplug.types.tuned import (
+    Check,
+    Comparison,
+    Tuned,
+    Verdict,
+)
 
 __all__ = [
     "Attempt",
     "ChatCall",
+    "Check",
+    "Comparison",
     "Completion",
     "Deployment",
     "EmbedCall",
@@ -67,13 +80,18 @@ __all__ = [
     "Reset",
     "Secret",
     "Segment",
+    "Settings",
     "SpeakCall",
     "Text",
     "Timeouts",
     "ToolCall",
     "ToolCallDelta",
+    "Training",
+    "TrainingPlan",
     "TranscribeCall",
     "Transcript",
+    "Tuned",
     "Usage",
+    "Verdict",
     "Weights",
 ]

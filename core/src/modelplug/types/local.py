@@ -57,7 +57,7 @@ class Deployment:
 
 @frozen
 class Memory:
-    """Bytes that an engine will take on `device`, cpu or gpu, part by part."""
+    """Bytes that an engine will take on `device`, part by part: cpu, gpu, or any of both."""
 
     device: str
     parts: Mapping[str, int]
@@ -77,6 +77,7 @@ class Plan:
     `env`, which is added to the parent's environment and is not logged. `ready` is the path
     that answers 200 once the engine serves; `base` the path of its OpenAI routes.
     `start_timeout` is in seconds. `memory` is compared with what is free before the start.
+    `lacks` are the engine's capabilities that it does not have with these weights.
     """
 
     argv: Sequence[str]
@@ -86,3 +87,4 @@ class Plan:
     model: str = ""
     start_timeout: float = 300.0
     memory: Memory | None = None
+    lacks: frozenset[str] = frozenset()

@@ -9,8 +9,9 @@ from attrs import frozen
 
 from modelplug.hookspecs import hookimpl
 from modelplug.types import Deployment, ModelType, Plan
-from modelplug_llama_cpp.options import LLAMA_CPP_PYTHON, XLLAMACPP, Options, read_options
+from modelplug_llama_cpp.options import LLAMA_CPP_PYTHON, XLLAMACPP, Options
 from modelplug_llama_cpp.plans import llama_cpp_python_plan, xllamacpp_plan
+from modelplug_local.options import read_options
 
 __all__ = ["LlamaCpp", "plugin"]
 
@@ -27,18 +28,21 @@ class LlamaCpp:
         weights = deployment.weights
         if weights.format != "gguf" or weights.type not in TYPES:
             return None
-        options = read_options(deployment.options)
-        if runtime_of(options) == XLLAMACPP:
+        options = read_options("llama_cpp", Options, deployment.options)
+        if runtime_of(options, deployment.python) == XLLAMACPP:
             return xllamacpp_plan(deployment, options)
         return llama_cpp_python_plan(deployment, options)
 
 
-def runtime_of(options: Options) -> str:
+def runtime_of(options: Options, python: str = sys.executable) -> str:
     """The runtime asked for; else xllamacpp, unless only the other one is installed here."""
     if options.runtime:
         return options.runtime
-    here = options.python in ("", sys.executable)
-    if here and find_spec("xllamacpp") is None and find_spec("llama_cpp") is not None:
+    if (
+        python == sys.executable
+        and find_spec("xllamacpp") is None
+        and find_spec("llama_cpp") is not None
+    ):
         return LLAMA_CPP_PYTHON
     return XLLAMACPP
 

@@ -1,49 +1,40 @@
-"""The options of `deploy_method(deploy.llama_cpp, ...)`, read and checked."""
+"""The options of `deploy_method(deploy.llama_cpp, ...)`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from attrs import Attribute, field, fields, frozen
+from attrs import Attribute, field, frozen
 
-from modelplug.errors import ConfigError, UnknownOption, did_you_mean
+from modelplug.errors import ConfigError
+from modelplug_local.options import one_of, text, whole
 
 XLLAMACPP = "xllamacpp"
 LLAMA_CPP_PYTHON = "llama_cpp_python"
 
-
-def _whole(least: int) -> Any:
-    def check(_: object, attribute: Attribute[Any], value: object) -> None:
-        if value is None:
-            return
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            needed = f"a whole number of at least {least}"
-            msg = f"llama_cpp: {attribute.name} must be {needed}, not {value!r}"
-            raise ConfigError(msg)
-
-    return check
+LOOKUP = "lookup"
+"""A draft that is no model: words that follow in the prompt where the last ones stand."""
 
 
-def _one_of(*known: object) -> Any:
-    def check(_: object, attribute: Attribute[Any], value: object) -> None:
-        if value not in known:
-            names = ", ".join(repr(name) for name in known if name not in ("", None))
-            msg = f"llama_cpp: {attribute.name} must be one of {names}, not {value!r}"
-            raise ConfigError(msg)
-
-    return check
-
-
-def _text(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str):
-        msg = f"llama_cpp: {attribute.name} must be text, not {value!r}"
-        raise ConfigError(msg)
+def _adapters(given: object) -> tuple[tuple[str, float], ...] | object:
+    """One path, several, or a scale for each, as (path, scale)."""
+    if isinstance(given, str | Path):
+        return ((str(given), 1.0),) if given else ()
+    if isinstance(given, Mapping):
+        return tuple((str(path), scale) for path, scale in given.items())
+    if isinstance(given, list | tuple):
+        return tuple((str(path), 1.0) for path in given)
+    return given
 
 
-def _seconds(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-        msg = f"llama_cpp: {attribute.name} must be a number of seconds above 0, not {value!r}"
+def _scaled(_: object, attribute: Attribute[Any], value: object) -> None:
+    good = isinstance(value, tuple) and all(
+        isinstance(scale, int | float) and not isinstance(scale, bool) for _, scale in value
+    )
+    if not good:
+        msg = f"{attribute.name} must be a path, a list of them, or {{path: scale}}, not {value!r}"
         raise ConfigError(msg)
 
 
@@ -52,34 +43,24 @@ class Options:
     """
     None and empty text leave the choice to the plugin, as README.md says it is made.
 
-    `context` is in tokens of one request, `prompt_cache` in MiB, `start_timeout` in seconds,
-    `gpu_layers` -1 for as many as fit.
+    `context` is in tokens of one request, `prompt_cache` in MiB, `gpu_layers` -1 for as many
+    as fit.
     """
 
-    runtime: str = field(default="", validator=_one_of("", XLLAMACPP, LLAMA_CPP_PYTHON))
-    python: str = field(default="", validator=_text)
-    context: int | None = field(default=None, validator=_whole(8))
-    slots: int | None = field(default=None, validator=_whole(1))
-    threads: int | None = field(default=None, validator=_whole(1))
-    gpu_layers: int = field(default=-1, validator=_whole(-1))
-    main_gpu: int = field(default=0, validator=_whole(0))
-    batch: int | None = field(default=None, validator=_whole(8))
-    cache_type: str = field(default="f16", validator=_one_of("f16", "q8_0", "q4_0"))
-    flash_attention: bool | None = field(default=None, validator=_one_of(None, True, False))
-    pooling: str = field(default="", validator=_one_of("", "mean", "cls", "last"))
-    chat_template: str = field(default="", validator=_text)
-    projector: str = field(default="", validator=_text)
-    lora: str = field(default="", validator=_text)
-    prompt_cache: int = field(default=0, validator=_whole(0))
-    verbosity: int = field(default=2, validator=_whole(0))
-    start_timeout: float = field(default=600.0, validator=_seconds)
-
-
-def read_options(given: Mapping[str, object]) -> Options:
-    """UnknownOption for a name that is not one, ConfigError for a value that cannot be."""
-    known = [attribute.name for attribute in fields(Options)]
-    for name in given:
-        if name not in known:
-            msg = f"llama_cpp has no option {name!r}{did_you_mean(name, known)}"
-            raise UnknownOption(msg)
-    return Options(**given)  # type: ignore[arg-type]  # the validators are what checks them
+    runtime: str = field(default="", validator=one_of("", XLLAMACPP, LLAMA_CPP_PYTHON))
+    context: int | None = field(default=None, validator=whole(8))
+    slots: int | None = field(default=None, validator=whole(1))
+    threads: int | None = field(default=None, validator=whole(1))
+    gpu_layers: int = field(default=-1, validator=whole(-1))
+    main_gpu: int = field(default=0, validator=whole(0))
+    batch: int | None = field(default=None, validator=whole(8))
+    cache_type: str = field(default="f16", validator=one_of("f16", "q8_0", "q4_0"))
+    flash_attention: bool | None = field(default=None, validator=one_of(None, True, False))
+    pooling: str = field(default="", validator=one_of("", "mean", "cls", "last"))
+    chat_template: str = field(default="", validator=text)
+    projector: str = field(default="", validator=text)
+    lora: Any = field(default=(), converter=_adapters, validator=_scaled)
+    draft: str = field(default="", validator=text)
+    draft_tokens: int = field(default=3, validator=whole(1))
+    prompt_cache: int = field(default=0, validator=whole(0))
+    verbosity: int = field(default=2, validator=whole(0))

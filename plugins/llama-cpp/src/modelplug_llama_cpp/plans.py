@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from modelplug.errors import ConfigError, Unsupported
 from modelplug.types import Deployment, ModelType, Plan
-from modelplug_llama_cpp.options import LLAMA_CPP_PYTHON, Options
-from modelplug_llama_cpp.threads import default_threads
-from modelplug_local.gguf import read_head
-from modelplug_local.weights import projector_of
+from modelplug_llama_cpp.memory import memory_of
+from modelplug_llama_cpp.options import LLAMA_CPP_PYTHON, LOOKUP, Options
+from modelplug_local.threads import default_threads
+from modelplug_local.weights.gguf import read_head
+from modelplug_local.weights.places import projector_of
 
 TOKEN_VARIABLE = "MODELPLUG_ENGINE_TOKEN"  # noqa: S105 - a name
 RUNNER = Path(__file__).with_name("serve.py")
@@ -22,12 +22,20 @@ CONTEXT = 4096
 taken at the start, 128 KiB a token for an 8B Llama."""
 
 BATCH = 2048
+START_TIMEOUT = 600.0
+"""Seconds: a large model on a slow disk takes minutes to read."""
+
+# ggml.h
+_GGML_TYPES = {"f16": 1, "q4_0": 2, "q8_0": 8}
 
 
 def xllamacpp_plan(deployment: Deployment, options: Options) -> Plan:
     """llama.cpp's own server, run by serve.py, which any interpreter with xllamacpp can."""
     weights = deployment.weights
-    context = _context(deployment, options)
+    context, slots = _context(deployment, options), options.slots or SLOTS
+    projector = _projector(deployment, options)
+    adapters = [(_existing("lora", path), scale) for path, scale in options.lora]
+    draft = options.draft if options.draft == LOOKUP else _existing("draft", options.draft)
     settings = {
         "model": str(weights.path),
         "host": deployment.host,
@@ -35,7 +43,7 @@ def xllamacpp_plan(deployment: Deployment, options: Options) -> Plan:
         "alias": weights.name,
         "type": str(weights.type),
         "context": context,
-        "slots": options.slots or SLOTS,
+        "slots": slots,
         "threads": options.threads or default_threads(),
         "gpu_layers": options.gpu_layers,
         "main_gpu": options.main_gpu,
@@ -45,20 +53,30 @@ def xllamacpp_plan(deployment: Deployment, options: Options) -> Plan:
         "flash_attention": options.flash_attention,
         "pooling": _pooling(deployment, options),
         "chat_template": _template(options.chat_template),
-        "projector": _projector(deployment, options),
-        "lora": _existing("lora", options.lora),
+        "projector": projector,
+        "lora": adapters or None,
+        "draft": draft,
+        "draft_tokens": options.draft_tokens if draft else None,
         "prompt_cache": options.prompt_cache,
         "verbosity": options.verbosity,
     }
     given = {name: value for name, value in settings.items() if value not in (None, "")}
     return Plan(
-        argv=[options.python or sys.executable, str(RUNNER), json.dumps(given)],
+        argv=[deployment.python, str(RUNNER), json.dumps(given)],
         # PYTHONSAFEPATH: no file of the caller's working folder may pose as a module.
         env={TOKEN_VARIABLE: deployment.token.reveal(), "PYTHONSAFEPATH": "1"},
         ready="/health",
         base="/v1",
         model=weights.name,
-        start_timeout=options.start_timeout,
+        start_timeout=START_TIMEOUT,
+        memory=memory_of(
+            weights.path,
+            beside=[projector, *(path for path, _ in adapters), "" if draft == LOOKUP else draft],
+            tokens=context,
+            sequences=slots,
+            cache_type=options.cache_type,
+            on_gpu=options.gpu_layers != 0,
+        ),
     )
 
 
@@ -75,19 +93,23 @@ def llama_cpp_python_plan(deployment: Deployment, options: Options) -> Plan:
         ("pooling", options.pooling),
         ("chat_template", options.chat_template),
         ("projector", options.projector),
-        ("prompt_cache", options.prompt_cache),
+        ("several lora", len(options.lora) > 1),
+        ("lora with a scale", any(scale != 1 for _, scale in options.lora)),
+        ("draft with a model", options.draft not in ("", LOOKUP)),
     ):
         if asked:
             msg = (
                 f"the runtime {LLAMA_CPP_PYTHON} has no option {option!r}; use runtime='xllamacpp'"
             )
             raise Unsupported(msg)
+    adapter = "".join(_existing("lora", path) for path, _ in options.lora)
+    context = _context(deployment, options)
     arguments: dict[str, object] = {
         "model": str(weights.path),
         "model_alias": weights.name,
         "host": deployment.host,
         "port": deployment.port,
-        "n_ctx": _context(deployment, options),
+        "n_ctx": context,
         "n_threads": options.threads or default_threads(),
         "n_threads_batch": options.threads or default_threads(),
         "n_gpu_layers": options.gpu_layers,
@@ -96,10 +118,19 @@ def llama_cpp_python_plan(deployment: Deployment, options: Options) -> Plan:
         # By default a new request cuts off the stream that is running (0.3.36).
         "interrupt_requests": False,
         "verbose": options.verbosity > 2,
-        **({"lora_path": _existing("lora", options.lora)} if options.lora else {}),
+        "type_k": _GGML_TYPES[options.cache_type],
+        "type_v": _GGML_TYPES[options.cache_type],
+        **({"lora_path": adapter} if adapter else {}),
         **({"flash_attn": options.flash_attention} if options.flash_attention is not None else {}),
+        **({"draft_model": "prompt-lookup-decoding"} if options.draft else {}),
+        **({"draft_model_num_pred_tokens": options.draft_tokens} if options.draft else {}),
+        **(
+            {"cache": True, "cache_size": options.prompt_cache << 20}
+            if options.prompt_cache
+            else {}
+        ),
     }
-    argv = [options.python or sys.executable, "-m", "llama_cpp.server"]
+    argv = [deployment.python, "-m", "llama_cpp.server"]
     for name, value in arguments.items():
         argv += [f"--{name}", str(value)]
     return Plan(
@@ -114,7 +145,15 @@ def llama_cpp_python_plan(deployment: Deployment, options: Options) -> Plan:
         ready="/v1/models",
         base="/v1",
         model=weights.name,
-        start_timeout=options.start_timeout,
+        start_timeout=START_TIMEOUT,
+        memory=memory_of(
+            weights.path,
+            beside=[adapter],
+            tokens=context,
+            sequences=1,
+            cache_type=options.cache_type,
+            on_gpu=options.gpu_layers != 0,
+        ),
     )
 
 

@@ -56,8 +56,10 @@ def parameters(given: Mapping[str, Any], token: str) -> xllamacpp.CommonParams:
 
     params.use_jinja = True
     params.chat_template = given.get("chat_template", "")
-    if lora := given.get("lora"):
-        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(lora, 1.0)]
+    params.lora_adapters = [
+        xllamacpp.CommonAdapterLoraInfo(path, scale) for path, scale in given.get("lora", ())
+    ]
+    _draft(params, given)
 
     params.embedding = not chats
     poolings = xllamacpp.llama_pooling_type
@@ -67,6 +69,20 @@ def parameters(given: Mapping[str, Any], token: str) -> xllamacpp.CommonParams:
         params.pooling_type = poolings[f"LLAMA_POOLING_TYPE_{pooling.upper()}"]
     params.verbosity = given["verbosity"]
     return params
+
+
+def _draft(params: xllamacpp.CommonParams, given: Mapping[str, Any]) -> None:
+    """Let a small model, or the prompt, guess the next tokens, which the model then checks."""
+    kinds, speculative = xllamacpp.common_speculative_type, params.speculative
+    if given.get("draft") == "lookup":
+        speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+    elif path := given.get("draft"):
+        speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        speculative.draft.mparams.path = path
+        speculative.draft.n_max = given["draft_tokens"]
+        speculative.draft.n_gpu_layers = given["gpu_layers"]
+        for cpu in (speculative.draft.cpuparams, speculative.draft.cpuparams_batch):
+            cpu.n_threads = given["threads"]
 
 
 def _cache_type(name: str) -> xllamacpp.ggml_type:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
@@ -37,11 +38,18 @@ _ENCODERS = ("bert", "t5encoder")
 
 @frozen
 class Head:
-    """`pooling` as llama.cpp numbers it; None where the file names none."""
+    """
+    `pooling` as llama.cpp numbers it; None where the file names none.
+
+    `cached` are the values, keys and values of all layers together, that are kept for a token
+    of the context, None where that cannot be told; `window` how many tokens at least.
+    """
 
     architecture: str
     context: int | None
     pooling: int | None
+    cached: int | None = None
+    window: int | None = None
 
     @property
     def type(self) -> ModelType:
@@ -67,13 +75,44 @@ def read_head(path: Path) -> Head:
         )
         raise NoModel(msg) from exc
     architecture = str(values.get("general.architecture", ""))
-    context = values.get(f"{architecture}.context_length")
-    pooling = values.get(f"{architecture}.pooling_type")
+    own = {
+        key.removeprefix(f"{architecture}."): value
+        for key, value in values.items()
+        if key.startswith(f"{architecture}.")
+    }
     return Head(
         architecture,
-        context if isinstance(context, int) else None,
-        pooling if isinstance(pooling, int) else None,
+        _whole(own, "context_length"),
+        _whole(own, "pooling_type"),
+        None if architecture.endswith(_ENCODERS) else _cached(own),
+        _whole(own, "attention.sliding_window"),
     )
+
+
+def _whole(values: Mapping[str, object], key: str) -> int | None:
+    value = values.get(key)
+    return value if isinstance(value, int) else None
+
+
+# What a layer keeps that is no attention: Mamba and its kin, RWKV, short convolutions.
+_OTHER_LAYERS = ("ssm.", "wkv.", "shortconv.", "kda.")
+
+
+def _cached(values: Mapping[str, object]) -> int | None:
+    """Values that are cached for a token; None rather than too many."""
+    layers, heads = _whole(values, "block_count"), _whole(values, "attention.head_count")
+    width = _whole(values, "embedding_length")
+    if not layers or not heads or not width or any(key.startswith(_OTHER_LAYERS) for key in values):
+        return None
+    if rank := _whole(values, "attention.kv_lora_rank"):  # DeepSeek's: keys and values as one
+        return layers * (rank + (_whole(values, "rope.dimension_count") or 0))
+    if "attention.head_count_kv" in values:  # where layers differ it is an array, not read here
+        kept = _whole(values, "attention.head_count_kv")
+    else:
+        kept = heads
+    keys = _whole(values, "attention.key_length") or width // heads
+    both = keys + (_whole(values, "attention.value_length") or width // heads)
+    return layers * kept * both if kept else None
 
 
 class _Reader:

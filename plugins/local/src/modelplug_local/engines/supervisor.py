@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import atexit
 import os
-import random
 import secrets
-import socket
 import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from attrs import frozen
@@ -23,15 +23,12 @@ from attrs import frozen
 from modelplug.errors import EngineFailed
 from modelplug.runtime import PlanFor
 from modelplug.types import Secret
-from modelplug_local import logs
-from modelplug_local.failures import PORT_TAKEN, diagnose
-from modelplug_local.probe import Probe
-from modelplug_local.spawn import GRACE, Run
-
-HOST = "127.0.0.1"
-PORTS = range(20_000, 32_768)
-"""Below the range that Linux and macOS give to outgoing connections, so that none of those
-takes the port while an engine is started again."""
+from modelplug_local.engines import hardware, logs, memory
+from modelplug_local.engines.activity import Idleness
+from modelplug_local.engines.failures import PORT_TAKEN, Failure, diagnose
+from modelplug_local.engines.ports import HOST, free_port
+from modelplug_local.engines.probe import Probe
+from modelplug_local.engines.spawn import GRACE, Run
 
 PORT_TRIES = 3
 TAIL_LINES = 15
@@ -39,6 +36,9 @@ TAIL_LINES = 15
 _PROBE_PAUSE = 0.1
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _PRIVATE_NAMES = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+_MEMORY_MEND = (
+    "close programs, take smaller weights or a shorter context, or pass memory_check=False"
+)
 
 
 _is_supervising: ContextVar[bool] = ContextVar("_is_supervising", default=False)
@@ -54,10 +54,26 @@ class Restarts:
     longest_wait: float = 5.0
 
 
+@frozen
+class Use:
+    """A call on the engine's start number `start`."""
+
+    engine: SupervisedEngine
+    start: int
+
+    def ended(self, within: float) -> bool:
+        """Whether that start of the engine is over, or is within so many seconds."""
+        with self.engine.changed:
+            return self.engine.changed.wait_for(self._is_over, within)
+
+    def _is_over(self) -> bool:
+        return self.engine.status != "ready" or self.engine.starts != self.start
+
+
 class SupervisedEngine:
     """
     What `modelplug.runtime.Engine` asks for. `url` may change until it is first ready, where
-    another program has taken the port; never afterwards.
+    another program has taken the port; never afterwards, and never where `port` is given.
     """
 
     def __init__(
@@ -66,18 +82,30 @@ class SupervisedEngine:
         plan_for: PlanFor,
         restarts: Restarts | None = None,
         grace: float = GRACE,
+        *,
+        failures: Sequence[Failure] = (),
+        idle_timeout: float | None = None,
+        token: Secret | None = None,
+        port: int | None = None,
     ) -> None:
         self.name = name
-        self.token = Secret(secrets.token_urlsafe(32))
+        self.token = token or Secret(secrets.token_urlsafe(32))
         self.log_path = logs.new_log(name, os.environ)
         self.outcome = ""
         """How it last ended, in words; empty if it never has."""
+        self.cause = ""
+        """Name of the row that tells why it last did not start."""
         self.changed = threading.Condition()
         """Notified of every change of `status` and `pid`."""
+        self.starts = 0
+        """How often its process was started."""
         self._restarts = restarts or Restarts()
         self._grace = grace
         self._plan_for = plan_for
-        self._port = free_port()
+        self._failures = failures
+        self._idleness = Idleness(idle_timeout)
+        self._port_tries = PORT_TRIES if port is None else 1
+        self._port = port or free_port()
         self._plan = plan_for(HOST, self._port, self.token)
         self._status = "starting"
         self._failure: EngineFailed | None = None
@@ -106,17 +134,31 @@ class SupervisedEngine:
 
     @property
     def status(self) -> str:
-        """starting, ready, restarting, failed or stopped."""
+        """starting, ready, restarting, unloaded, failed or stopped."""
         return self._status
+
+    @contextmanager
+    def use(self) -> Iterator[Use]:
+        """For the time of a call: an engine in use is not unloaded."""
+        with self.changed:
+            self._idleness.begin()
+            start = self.starts + (self._status != "ready")  # it is waited for within
+        try:
+            yield Use(self, start)
+        finally:
+            with self.changed:
+                self._idleness.end()
 
     def wait(self, timeout: float | None = None) -> None:
         """
-        Until it is ready.
+        Until it is ready; one that was unloaded is started again.
 
         EngineFailed with the cause if it cannot be, if it was stopped, or if *timeout*
         seconds pass first.
         """
         with self.changed:
+            if self._status == "unloaded":
+                self._set("starting")
             waiting = ("starting", "restarting")
             if not self.changed.wait_for(lambda: self._status not in waiting, timeout):
                 msg = f"engine {self.name!r} is still {self._status} after {timeout} s; wait longer"
@@ -136,13 +178,14 @@ class SupervisedEngine:
         """
         if os.getpid() != self._owner:
             return
-        self._release()
+        self.release()
         # The garbage collector may bring any call into any thread: two supervising threads
         # that waited for each other would wait for ever.
         if self._thread.ident is not None and not _is_supervising.get():
             self._thread.join()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Begin to end it, and do not wait; idempotent."""
         with self.changed:
             if self._status != "failed":  # then the cause is worth more than "stopped"
                 self._set("stopped")
@@ -165,6 +208,10 @@ class SupervisedEngine:
             _all.add(self)
         self._thread.start()
 
+    def discard(self) -> None:
+        """Remove what an engine that was never begun has left: its empty log."""
+        self.log_path.unlink()
+
     def _supervise(self) -> None:
         _is_supervising.set(True)
         try:
@@ -180,9 +227,9 @@ class SupervisedEngine:
         self._set("failed", failure)
 
     def _first_start(self) -> EngineFailed | None:
-        for _ in range(PORT_TRIES):
+        for tries_left in reversed(range(self._port_tries)):
             cause, failure = self._start()
-            if failure is None or cause != PORT_TAKEN:
+            if cause != PORT_TAKEN or not tries_left:
                 break
             self._port = free_port()
             self._plan = self._plan_for(HOST, self._port, self.token)
@@ -194,8 +241,13 @@ class SupervisedEngine:
         failure: EngineFailed | None = None
         while True:
             if failure is None:
+                self._idleness.reset()
                 self._set("ready")
-                self._wait_for_end()
+                if self._wait_for_end():
+                    failure = self._wait_for_call()
+                    if failure is None and not self._stopping:
+                        continue
+                    return failure
             if self._stopping:
                 return None
             self._set("restarting")
@@ -216,11 +268,28 @@ class SupervisedEngine:
             logs.bound(self.log_path)
             _, failure = self._start()
 
-    def _wait_for_end(self) -> None:
-        if self._run is not None:
-            self._run.wait(None)
-            self.outcome = self._run.outcome
+    def _wait_for_end(self) -> bool:
+        """Until it has ended, or has idled long enough to be unloaded, which it then is."""
+        run, idleness = self._run, self._idleness
+        unloaded = False
+        while run is not None and not unloaded:
+            with self.changed:
+                look_again = idleness.look_again(self._port)
+            if run.wait(look_again):
+                self.outcome = run.outcome
+                break
+            with self.changed:
+                if unloaded := idleness.is_over(self._port):
+                    self._set("unloaded")
+                    self.outcome = f"it was not called for {idleness.timeout:g} s"
         self._end_run()
+        return unloaded
+
+    def _wait_for_call(self) -> EngineFailed | None:
+        with self.changed:
+            self.changed.wait_for(lambda: self._status != "unloaded")
+        logs.bound(self.log_path)
+        return self._start()[1]
 
     def _end_run(self) -> None:
         run = self._run
@@ -232,10 +301,13 @@ class SupervisedEngine:
     def _start(self) -> tuple[str, EngineFailed | None]:
         """One start. The name of the row that tells why it failed, and the failure, or None."""
         plan = self._plan
+        if lack := plan.memory and memory.lacking(plan.memory, hardware.devices()):
+            return "memory", self._failed(f"was not started: {lack}", _MEMORY_MEND)
         log_start = self.log_path.stat().st_size
         with self.changed:
             if self._stopping:
                 return "", None
+            self.starts += 1
             self._run = run = Run(plan.argv, plan.env, self.log_path, self._grace)
             self.changed.notify_all()
         probe = Probe(HOST, self._port, self.token, plan.ready, plan.base)
@@ -250,7 +322,9 @@ class SupervisedEngine:
         )
         self._end_run()
         lines = logs.tail(self.log_path, log_start)
-        diagnosis = diagnose(lines, self.outcome, None if timed_out else run.exit)
+        exit_status = None if timed_out else run.exit
+        diagnosis = diagnose(lines, self.outcome, exit_status, self._failures)
+        self.cause = diagnosis.name
         happened = "" if self.outcome in diagnosis.cause else f" ({self.outcome})"
         return diagnosis.name, self._failed(
             f"did not start: {diagnosis.cause}{happened}", diagnosis.mend, lines[-TAIL_LINES:]
@@ -295,26 +369,6 @@ def _until_ready(run: Run, probe: Probe, timeout: float) -> str | None:
             return said if run.wait(0) else None
 
 
-def free_port() -> int:
-    """A port on loopback that nothing uses at this moment."""
-    for port in random.SystemRandom().sample(PORTS, 100):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-            try:
-                sock.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    msg = f"100 ports of {PORTS.start} to {PORTS.stop - 1} were tried and none is free; free some"
-    raise EngineFailed(msg)
-
-
-def launch(name: str, plan_for: PlanFor) -> SupervisedEngine:
-    """Start an engine on a free loopback port and answer at once; `wait` on it."""
-    engine = SupervisedEngine(name, plan_for)
-    engine.begin()
-    return engine
-
-
 _all: weakref.WeakSet[SupervisedEngine] = weakref.WeakSet()
 _all_lock = threading.Lock()
 
@@ -325,7 +379,7 @@ def stop_all() -> None:
     with _all_lock:
         mine = [engine for engine in _all if engine._owner == os.getpid()]
     for engine in mine:
-        engine._release()
+        engine.release()
     for engine in mine:
         engine.stop()
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL
 
-from modelplug_local import guard
+from modelplug_local.engines import guard
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -38,7 +38,12 @@ class Run:
     """
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float = GRACE
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        grace: float = GRACE,
+        cwd: Path | None = None,
     ) -> None:
         self.pid: int | None = None
         self.exit: int | None = None
@@ -57,6 +62,7 @@ class Run:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
+                    cwd=cwd,
                     env={**os.environ, **env, MARK: self._mark},
                     pass_fds=[fd for fd in (death[0], report[1], parent) if fd >= 0],
                     # Ctrl-C in the terminal goes to the terminal's group: not to us.

@@ -1,0 +1,1 @@
+"""Local models: `TrainableModule`, the engine that is chosen for it, and training."""

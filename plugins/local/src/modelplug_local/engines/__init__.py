@@ -1,0 +1,1 @@
+"""Engines: one process each, supervised, shared, kept, and never left behind."""

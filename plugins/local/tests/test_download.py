@@ -1,0 +1,547 @@
+"""Downloads by the hubs' real clients, from a hub on loopback that misbehaves."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from weight_files import gguf_bytes, safetensors_bytes
+
+from modelplug.errors import (
+    BadReply,
+    CallError,
+    ConfigError,
+    NoModel,
+    PermissionRefused,
+    TimedOut,
+)
+from modelplug_local import pull, runtime
+from modelplug_local.weights.download import Patience, download
+from modelplug_local.weights.hubs import access
+from modelplug_local.weights.store import read_manifest
+from modelplug_local.weights.testing_hub import Fault, Hub
+
+HUBS = pytest.mark.parametrize("source", ["modelscope", "huggingface"])
+MODEL = "org/m"
+SHORT = Patience(seconds=1.5)
+
+
+def repository(size: int = 300_000, seed: int = 7) -> dict[str, bytes]:
+    """One GGUF quantization, another, and what is beside them."""
+    some = random.Random(seed)  # noqa: S311 - the same bytes each time
+    return {
+        "m-Q4_K_M.gguf": gguf_bytes() + some.randbytes(size),
+        "m-Q8_0.gguf": gguf_bytes() + some.randbytes(size),
+        "README.md": b"# m",
+        "LICENSE": b"the licence",
+    }
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Each file of a folder but the manifest."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "modelplug_weights.json"
+    }
+
+
+def chosen(files: dict[str, bytes]) -> dict[str, bytes]:
+    """What is fetched of `repository`."""
+    return {name: files[name] for name in ("m-Q4_K_M.gguf", "LICENSE")}
+
+
+def fetch(hub: Hub, source: str, cache: Path, patience: Patience | None = None) -> Path:
+    def choose(names: list[str]) -> list[str]:
+        return [name for name in names if name in chosen(hub.repositories[MODEL])]
+
+    return download(MODEL, choose, access(source, os.environ), cache, patience=patience)
+
+
+# What is fetched
+
+
+@HUBS
+def test_only_what_the_format_needs_is_fetched_and_nothing_else_is_there(
+    hub: Hub, cache: Path, source: str
+) -> None:
+    hub.repositories[MODEL] = repository()
+
+    found = pull(MODEL, formats=["gguf"], source=source)
+
+    assert (cache / MODEL / "m-Q4_K_M.gguf", "gguf", "llm") == (
+        found.path,
+        found.format,
+        found.type,
+    )
+    assert chosen(hub.repositories[MODEL]) == everything(cache / MODEL)
+    assert [] == list((cache / ".staging").iterdir())
+
+
+@HUBS
+def test_the_manifest_holds_the_origin_and_the_hash_of_each_file(
+    hub: Hub, cache: Path, source: str
+) -> None:
+    from hashlib import sha256
+
+    hub.repositories[MODEL] = repository()
+    pull(MODEL, formats=["gguf"], source=source)
+
+    manifest = read_manifest(cache / MODEL)
+
+    assert manifest is not None
+    assert (source, MODEL) == (manifest.hub, manifest.repository)
+    assert {n: (len(d), sha256(d).hexdigest()) for n, d in everything(cache / MODEL).items()} == {
+        file.path: (file.size, file.sha256) for file in manifest.files
+    }
+
+
+@HUBS
+def test_a_model_that_is_there_is_not_asked_for_again(hub: Hub, cache: Path, source: str) -> None:
+    hub.repositories[MODEL] = repository()
+    pull(MODEL, formats=["gguf"], source=source)
+    hub.seen.clear()
+
+    pull(MODEL, formats=["gguf"], source=source)
+
+    assert [] == hub.seen
+
+
+@HUBS
+def test_another_quantization_comes_into_the_same_folder(
+    hub: Hub, cache: Path, source: str
+) -> None:
+    hub.repositories[MODEL] = repository()
+    pull(MODEL, formats=["gguf"], source=source)
+    hub.sent.clear()
+
+    found = pull(f"{MODEL}:q8_0", formats=["gguf"], source=source)
+
+    files = hub.repositories[MODEL]
+    assert cache / MODEL / "m-Q8_0.gguf" == found.path
+    assert {**chosen(files), "m-Q8_0.gguf": files["m-Q8_0.gguf"]} == everything(cache / MODEL)
+    assert {"m-Q8_0.gguf": len(files["m-Q8_0.gguf"])} == {
+        name: sent for name, sent in hub.sent.items() if name
+    }
+
+
+@HUBS
+def test_a_folder_of_safetensors_is_fetched_with_its_modules(
+    hub: Hub, cache: Path, source: str
+) -> None:
+    needed = safetensors_bytes()
+    hub.repositories[MODEL] = {
+        **needed,
+        "pytorch_model.bin": b"x" * 1000,
+        "onnx/model.onnx": b"x" * 1000,
+        "README.md": b"# m",
+    }
+
+    found = pull(MODEL, formats=["safetensors"], source=source)
+
+    assert (cache / MODEL, "embed", 512) == (found.path, found.type, found.context)
+    assert needed == everything(cache / MODEL)
+
+
+def test_a_name_of_the_catalogue_is_fetched_from_its_repository(hub: Hub, cache: Path) -> None:
+    hub.repositories["Qwen/Qwen2-1.5B-Instruct-GGUF"] = repository()
+
+    found = runtime.find("qwen2-1.5b", formats=["gguf", "safetensors"])
+
+    folder = cache / "Qwen/Qwen2-1.5B-Instruct-GGUF"
+    assert ("qwen2-1.5b", folder / "m-Q4_K_M.gguf") == (found.name, found.path)
+    assert found == runtime.find("qwen2-1.5b", formats=["gguf"], download=False)
+
+
+def test_progress_is_told_in_bytes_and_ends_with_all_of_them(hub: Hub, cache: Path) -> None:
+    hub.repositories[MODEL] = repository(1_000_000)
+    hub.rate = 500_000
+    told: list[tuple[int, int]] = []
+
+    pull(MODEL, formats=["gguf"], progress=lambda done, total: told.append((done, total)))
+
+    total = sum(map(len, chosen(hub.repositories[MODEL]).values()))
+    assert (total, total) == told[-1]
+    assert {total} == {of for _, of in told}
+    assert sorted(told) == told
+    assert any(0 < done < total for done, _ in told)
+
+
+# What is not fetched
+
+
+def test_nothing_is_fetched_where_that_is_not_wanted(hub: Hub, cache: Path) -> None:
+    hub.repositories[MODEL] = repository()
+
+    with pytest.raises(NoModel, match="modelscope: not asked, as downloads are off for this model"):
+        runtime.find(MODEL, formats=["gguf"], download=False)
+
+    assert [] == hub.seen
+
+
+@pytest.mark.parametrize(
+    ("variable", "source"),
+    [
+        ("MODELPLUG_OFFLINE", "modelscope"),
+        ("MODELPLUG_OFFLINE", "huggingface"),
+        ("HF_HUB_OFFLINE", "huggingface"),
+        ("TRANSFORMERS_OFFLINE", "huggingface"),
+    ],
+)
+def test_offline_asks_no_hub(
+    hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch, variable: str, source: str
+) -> None:
+    hub.repositories[MODEL] = repository()
+    monkeypatch.setenv(variable, "1")
+
+    with pytest.raises(NoModel, match=f"{source}: not asked, as {variable} is set"):
+        runtime.find(MODEL, formats=["gguf"], source=source)
+
+    assert [] == hub.seen
+
+
+def test_an_unknown_hub_is_told_with_those_there_are(hub: Hub) -> None:
+    with pytest.raises(ConfigError, match="'hugingface' is no hub .*; did you mean 'huggingface'?"):
+        runtime.find(MODEL, formats=["gguf"], source="hugingface")
+
+
+@pytest.mark.parametrize("variable", ["MODELPLUG_MODEL_SOURCE", "LAZYLLM_MODEL_SOURCE"])
+def test_a_variable_chooses_the_hub(
+    hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    hub.repositories[MODEL] = repository()
+    monkeypatch.setenv(variable, "huggingface")
+
+    pull(MODEL, formats=["gguf"])
+
+    manifest = read_manifest(cache / MODEL)
+    assert manifest is not None
+    assert "huggingface" == manifest.hub
+
+
+@HUBS
+def test_a_repository_without_the_format_tells_what_it_holds(hub: Hub, source: str) -> None:
+    hub.repositories[MODEL] = repository()
+
+    with pytest.raises(
+        NoModel, match=f"'org/m' on {source} holds gguf, and the engines at hand take safetensors"
+    ):
+        runtime.find(MODEL, formats=["safetensors"], source=source)
+
+
+@HUBS
+def test_a_quantization_that_is_not_there_tells_those_that_are(hub: Hub, source: str) -> None:
+    hub.repositories[MODEL] = repository()
+
+    with pytest.raises(NoModel, match="has q4_k_m, q8_0 and not 'q2_k'; name one of them"):
+        pull(f"{MODEL}:Q2_K", formats=["gguf"], source=source)
+
+
+@pytest.mark.parametrize("path", ["../../evil.gguf", "/etc/evil.gguf", "a/../../evil.gguf"])
+@HUBS
+def test_a_listing_that_leads_out_of_the_folder_is_refused(
+    hub: Hub, cache: Path, source: str, path: str
+) -> None:
+    hub.repositories[MODEL] = {**repository(), path: b"evil"}
+
+    with pytest.raises(BadReply, match="is no path inside a model's folder"):
+        pull(MODEL, formats=["gguf"], source=source)
+
+    assert [] == list(cache.parent.rglob("evil*"))
+
+
+def test_a_disk_without_room_is_told_before_anything_is_fetched(
+    hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repositories[MODEL] = repository()
+    free = shutil.disk_usage(cache.parent).free
+    monkeypatch.setattr("modelplug_local.weights.store.SPARE", free)
+
+    with pytest.raises(ConfigError, match=r"org/m needs 300\.\d kB and .* has .* free; make room"):
+        pull(MODEL, formats=["gguf"])
+
+    assert [] == [path for path in hub.paths() if "FilePath" in path]
+
+
+# What hubs do wrong
+
+
+@HUBS
+def test_a_connection_that_is_cut_is_resumed(hub: Hub, cache: Path, source: str) -> None:
+    hub.repositories[MODEL] = files = repository(25_000_000)
+    hub.faults.append(Fault("Q4_K_M.gguf", times=1, cut=23_000_000))
+
+    pull(MODEL, formats=["gguf"], source=source)
+
+    assert chosen(files) == everything(cache / MODEL)
+    assert hub.sent["m-Q4_K_M.gguf"] < 1.3 * len(files["m-Q4_K_M.gguf"])
+
+
+@HUBS
+def test_one_flipped_bit_is_noticed_and_fetched_anew(hub: Hub, cache: Path, source: str) -> None:
+    hub.repositories[MODEL] = files = repository()
+    hub.faults.append(Fault("Q4_K_M.gguf", times=1, flip=True))
+
+    pull(MODEL, formats=["gguf"], source=source)
+
+    assert chosen(files) == everything(cache / MODEL)
+
+
+@HUBS
+def test_wrong_bytes_for_ever_are_an_error_and_leave_nothing(
+    hub: Hub, cache: Path, source: str
+) -> None:
+    hub.repositories[MODEL] = repository()
+    hub.faults.append(Fault("Q4_K_M.gguf", flip=True))
+
+    with pytest.raises(
+        BadReply, match=f"{source} gave what cannot be right for 'org/m'.*; a proxy"
+    ):
+        pull(MODEL, formats=["gguf"], source=source)
+
+    assert not (cache / MODEL).exists()
+
+
+@HUBS
+def test_a_login_page_in_place_of_a_file_is_an_error(hub: Hub, cache: Path, source: str) -> None:
+    hub.repositories[MODEL] = repository()
+    hub.faults.append(Fault("Q4_K_M.gguf", page=True))
+
+    with pytest.raises(CallError, match="login page|wrong|right"):
+        pull(MODEL, formats=["gguf"], source=source)
+
+    assert not (cache / MODEL).exists()
+
+
+@HUBS
+def test_a_login_page_in_place_of_the_listing_is_an_error(hub: Hub, source: str) -> None:
+    hub.repositories[MODEL] = repository()
+    hub.listing_faults.append(Fault(page=True))
+
+    with pytest.raises(BadReply, match="a login page may answer in its place"):
+        pull(MODEL, formats=["gguf"], source=source)
+
+
+@HUBS
+def test_a_repository_that_does_not_exist_is_no_model(hub: Hub, source: str) -> None:
+    with pytest.raises(NoModel, match=f"{source} has no repository 'org/none'.*check the name at "):
+        pull("org/none", formats=["gguf"], source=source)
+
+
+@HUBS
+def test_a_gated_repository_tells_where_to_accept_its_licence(hub: Hub, source: str) -> None:
+    hub.repositories[MODEL] = repository()
+    hub.token = "right"
+
+    with pytest.raises(
+        PermissionRefused, match="accept its licence at https://.*; *|set "
+    ) as caught:
+        pull(MODEL, formats=["gguf"], source=source)
+
+    assert 403 == caught.value.status
+
+
+@HUBS
+def test_the_token_is_sent_and_never_shown(
+    hub: Hub, cache: Path, home: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    hub.repositories[MODEL] = repository()
+    hub.token = "right-token"
+    monkeypatch.setenv(f"MODELPLUG_{source.upper()}_TOKEN", "right-token")
+    pull(MODEL, formats=["gguf"], source=source)
+    monkeypatch.setenv(f"MODELPLUG_{source.upper()}_TOKEN", "wrong-token")
+
+    with pytest.raises(CallError) as caught:
+        pull(f"{MODEL}:q8_0", formats=["gguf"], source=source)
+
+    logs = "".join(path.read_text() for path in (home / "logs").iterdir())
+    assert "wrong-token" not in str(caught.value) + logs
+    assert "right-token" not in logs
+
+
+@HUBS
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_a_refusal_for_ever_is_an_error_with_its_status(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, source: str, status: int
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_DOWNLOAD_MAX_RETRIES", "0")
+    hub.repositories[MODEL] = repository()
+    hub.listing_faults.append(Fault(status=status, headers={"Retry-After": "0"}))
+
+    with pytest.raises((CallError, NoModel)) as caught:
+        pull(MODEL, formats=["gguf"], source=source)
+
+    if isinstance(caught.value, CallError):
+        assert status == caught.value.status
+    else:  # Hugging Face answers 401 for what does not exist
+        assert (401, "huggingface") == (status, source)
+
+
+@HUBS
+@pytest.mark.parametrize("status", [429, 500, 503, 416])
+def test_a_refusal_now_and_then_is_waited_for(
+    hub: Hub, cache: Path, source: str, status: int
+) -> None:
+    hub.repositories[MODEL] = files = repository()
+    hub.faults.append(Fault("Q4_K_M.gguf", times=1, status=status, headers={"Retry-After": "0"}))
+
+    pull(MODEL, formats=["gguf"], source=source)
+
+    assert chosen(files) == everything(cache / MODEL)
+
+
+@HUBS
+def test_a_redirect_to_another_host_is_followed_without_the_token(
+    hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    hub.repositories[MODEL] = files = repository()
+    hub.token = "right-token"
+    monkeypatch.setenv(f"MODELPLUG_{source.upper()}_TOKEN", "right-token")
+    with Hub({MODEL: files}) as elsewhere:
+        hub.faults.append(
+            Fault("Q4_K_M.gguf", redirect=elsewhere.url.replace("127.0.0.1", "localhost"))
+        )
+
+        pull(MODEL, formats=["gguf"], source=source)
+
+    assert chosen(files) == everything(cache / MODEL)
+    assert [] != elsewhere.seen
+    assert [] == [h for _, _, h in elsewhere.seen if "right-token" in str(h)]
+
+
+@HUBS
+@pytest.mark.parametrize("what", ["stall", "drip"])
+def test_a_hub_that_hangs_is_an_error_that_tells_so(
+    hub: Hub, cache: Path, source: str, what: str
+) -> None:
+    hub.repositories[MODEL] = repository()
+    hub.faults.append(Fault("Q4_K_M.gguf", **{what: 1000}))
+
+    began = time.monotonic()
+    with pytest.raises(
+        TimedOut, match=f"{source} hangs: nothing came in 2 s of 'org/m'.*; run it again"
+    ):
+        fetch(hub, source, cache, SHORT)
+
+    assert time.monotonic() - began < 20
+    assert not (cache / MODEL).exists()
+
+
+@HUBS
+def test_a_hub_that_hangs_once_is_asked_anew(hub: Hub, cache: Path, source: str) -> None:
+    hub.repositories[MODEL] = files = repository()
+    hub.faults.append(Fault("Q4_K_M.gguf", times=1, stall=1000))
+
+    fetch(hub, source, cache, SHORT)
+
+    assert chosen(files) == everything(cache / MODEL)
+
+
+@HUBS
+def test_a_hub_that_is_not_there_is_an_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+
+    with pytest.raises(CallError, match=f"{source} could not be reached for 'org/m'"):
+        pull(MODEL, formats=["gguf"], source=source)
+
+
+# Ends of every kind
+
+
+PROGRAM = """
+import sys
+from modelplug_local import pull
+print("begun", flush=True)
+pull(sys.argv[1], formats=["gguf"], source=sys.argv[2])
+print("done", flush=True)
+"""
+
+
+def start(source: str) -> subprocess.Popen[str]:
+    program = [sys.executable, "-c", PROGRAM, MODEL, source]
+    began = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    assert began.stdout is not None
+    assert "begun\n" == began.stdout.readline()
+    return began
+
+
+@HUBS
+def test_a_download_killed_at_ten_random_moments_ends_in_exactly_the_right_bytes(
+    hub: Hub, cache: Path, source: str
+) -> None:
+    hub.repositories[MODEL] = files = repository(24_000_000)
+    hub.rate = 12_000_000
+    moments = random.Random(11)  # noqa: S311 - the same moments each time
+    for _ in range(10):
+        running = start(source)
+        try:
+            running.wait(moments.uniform(0.3, 2.2))
+        except subprocess.TimeoutExpired:
+            running.kill()
+        running.communicate()
+        assert not (cache / MODEL).exists() or chosen(files) == everything(cache / MODEL)
+
+    pull(MODEL, formats=["gguf"], source=source)
+
+    assert chosen(files) == everything(cache / MODEL)
+    assert [] == list((cache / ".staging").iterdir())
+
+
+@HUBS
+def test_ctrl_c_ends_it_at_once_and_the_next_call_goes_on(
+    hub: Hub, cache: Path, source: str
+) -> None:
+    hub.repositories[MODEL] = files = repository(24_000_000)
+    hub.rate = 12_000_000
+    running = start(source)
+    deadline = time.monotonic() + 20
+    while hub.sent.get("m-Q4_K_M.gguf", 0) < 12_000_000 and time.monotonic() < deadline:
+        running.poll()
+    running.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, said = running.communicate(timeout=20)
+
+    assert time.monotonic() - began < 1.5
+    assert "KeyboardInterrupt" in said
+    hub.rate = 0
+    hub.sent.clear()
+    pull(MODEL, formats=["gguf"], source=source)
+    assert chosen(files) == everything(cache / MODEL)
+    assert hub.sent["m-Q4_K_M.gguf"] < 16_000_000
+
+
+@HUBS
+def test_eight_processes_at_once_download_once(hub: Hub, cache: Path, source: str) -> None:
+    hub.repositories[MODEL] = files = repository(3_000_000)
+    hub.rate = 6_000_000
+    running = [start(source) for _ in range(8)]
+
+    ended = [each.communicate(timeout=60)[0] for each in running]
+
+    assert ["done\n"] * 8 == ended
+    assert chosen(files) == everything(cache / MODEL)
+    assert len(files["m-Q4_K_M.gguf"]) == hub.sent["m-Q4_K_M.gguf"]
+
+
+def test_a_missing_client_tells_what_to_install(
+    hub: Hub, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "modelscope_hub.py").write_text(
+        "raise ImportError('No module named modelscope_hub')"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(
+        ConfigError, match="modelscope needs its client .*; pip install modelscope-hub"
+    ):
+        pull(MODEL, formats=["gguf"])
