@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -13,7 +15,8 @@ from hypothesis import settings
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from core_helpers import Site  # noqa: E402
+import local_world as made_up  # noqa: E402
+from core_helpers import Site, ok  # noqa: E402
 
 from modelplug import plugins  # noqa: E402
 from modelplug.testing import FaultServer, block_network  # noqa: E402
@@ -36,6 +39,8 @@ def _clean_environment(
     for name in list(os.environ):
         if name.startswith(_OURS) or name.lower().endswith(("_api_key", "_proxy")):
             monkeypatch.delenv(name)
+    # A config map of the developer's own is no part of a test.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(HERE / "no-such-folder"))
     with block_network():
         yield
 
@@ -58,3 +63,27 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     plugins.forget()
     for name in made.modules & set(sys.modules) - before:
         del sys.modules[name]
+
+
+@pytest.fixture
+def world(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
+    """Only acme, beta and what a test adds are installed; the working directory is empty."""
+    site.plugin("acme")
+    site.plugin("beta")
+    # Whatever else the machine has.
+    monkeypatch.setattr(plugins, "scan", partial(plugins.scan, path=[str(site.folder)]))
+    known = {"llama_cpp": {"formats": ["gguf"], "types": ["llm", "embed", "rerank"]}}
+    monkeypatch.setattr("modelplug.local.engines.ENGINES", known)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return site
+
+
+@pytest.fixture
+def local_world(site: Site, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A made-up runtime, its module; its engines answer from the server."""
+    module = made_up.install(site, monkeypatch)
+    module.url = server.url
+    server.answer(ok())
+    return module

@@ -51,6 +51,35 @@ plugin = OpenAICompatible()
 """
 
 
+RUNTIME = """
+from pathlib import Path
+from modelplug.runtime import Download, Sighting
+from modelplug.types import ModelType, Weights
+class Runtime:
+    def look(self, model, *, formats, type=None, source=None):
+        if model.startswith("far"):
+            return Sighting(None, Download("modelscope", f"org/{model}", ["*.gguf"], 1_200_000_000))
+        if not model.startswith("here"):
+            return Sighting(None, None, ["the cache: nothing there"])
+        kind = type or ModelType("embed" if "embed" in model else "llm")
+        return Sighting(Weights(model, Path("/weights") / model, "gguf", kind), None)
+    def kind_of(self, model):
+        return (ModelType.EMBED, "the catalogue") if model == "far-embed" else None
+    def interpreter(self, name, traits, given=None):
+        return given or "python"
+    def devices(self):
+        return ()
+runtime = Runtime()
+"""
+ENGINE = """
+[deploy_local.quick]
+title = "Quick"
+formats = ["gguf"]
+types = ["llm"]
+options = ["threads"]
+"""
+
+
 class Site:
     """A folder as pip leaves it: modules and dist-info folders."""
 
@@ -91,6 +120,14 @@ class Site:
         self.module(module, source, provider(name) if manifest is None else manifest)
         self.metadata(f"modelplug-{name}", f"[modelplug.{group}]\n{name} = {module}:plugin\n")
         return module
+
+
+def engine(site: Site) -> None:
+    """An engine and a runtime that has the weights whose names begin with `here`."""
+    site.module("site_quick", "plugin = None", ENGINE)
+    site.metadata("modelplug-quick", "[modelplug.deploy_local]\nquick = site_quick:plugin\n")
+    site.module("site_runtime", RUNTIME)
+    site.metadata("modelplug-runtime", "[modelplug.runtime]\nlocal = site_runtime:runtime\n")
 
 
 def provider(name: str, url: str = "https://acme.test/v1") -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from core_helpers import Site, provider
+from core_helpers import Site, engine, provider
 
 import modelplug
 import modelplug.plugins
-from modelplug.choose import Candidate, Choice
+from modelplug.auto.choice import Candidate, Choice
 from modelplug.errors import (
     ConfigError,
     MissingKey,
@@ -27,47 +26,10 @@ from modelplug.plugins import Plugins, scan
 from modelplug.testing import outside_world
 from modelplug.types import ModelType
 
-RUNTIME = """
-from pathlib import Path
-from modelplug.errors import NoModel
-from modelplug.types import ModelType, Weights
-class Runtime:
-    def find(self, model, *, formats, type=None, source=None, download=True):
-        assert download is False
-        if not model.startswith("here"):
-            raise NoModel(f"no weights of {model!r}")
-        kind = type or ModelType("embed" if "embed" in model else "llm")
-        return Weights(model, Path("/weights") / model, "gguf", kind)
-runtime = Runtime()
-"""
-ENGINE = """
-[deploy_local.quick]
-title = "Quick"
-formats = ["gguf"]
-types = ["llm"]
-"""
-
-
-@pytest.fixture
-def world(site: Site) -> Site:
-    """Only the plugins of this test are installed: acme, beta and what a test adds."""
-    site.plugin("acme")
-    site.plugin("beta")
-    return site
-
 
 @pytest.fixture(autouse=True)
-def _hide_the_rest(monkeypatch: pytest.MonkeyPatch, world: Site) -> None:
-    """Look only where the plugins of this test are, whatever else the machine has."""
-    monkeypatch.setattr(modelplug.plugins, "scan", partial(scan, path=[str(world.folder)]))
-
-
-def engine(site: Site) -> None:
-    """An engine and a runtime that has the weights whose names begin with `here`."""
-    site.module("site_quick", "plugin = None", ENGINE)
-    site.metadata("modelplug-quick", "[modelplug.deploy_local]\nquick = site_quick:plugin\n")
-    site.module("site_runtime", RUNTIME)
-    site.metadata("modelplug-runtime", "[modelplug.runtime]\nlocal = site_runtime:runtime\n")
+def _alone(world: Site) -> None:
+    """Only the plugins of this test are installed."""
 
 
 def told(**arguments: Any) -> str:
@@ -75,34 +37,6 @@ def told(**arguments: Any) -> str:
 
 
 # What explain says.
-
-
-def test_a_source_decides(world: Site) -> None:
-    assert told(source="acme", model="x-1") == (
-        "x-1 → online, acme (llm)\n"
-        "  ✓ acme: source='acme'\n"
-        "  plugin  = modelplug-acme 0.1.0  (installed)\n"
-        "  model   = x-1  (argument model)\n"
-        "  url     = https://acme.test/v1  (default)\n"
-        "  api_key = not set  (acme needs a key and ACME_API_KEY and MODELPLUG_ACME_API_KEY are "
-        "not set; set one of them or pass api_key=...)"
-    )
-
-
-def test_a_source_without_a_model_has_its_default(
-    world: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ACME_API_KEY", "sk-secret")
-    monkeypatch.setenv("MODELPLUG_ACME_BASE_URL", "https://mine.test/v1/")
-
-    assert told(source="acme", type="embed") == (
-        "acme-embed → online, acme (embed)\n"
-        "  ✓ acme: source='acme'\n"
-        "  plugin  = modelplug-acme 0.1.0  (installed)\n"
-        "  model   = acme-embed  (default)\n"
-        "  url     = https://mine.test/v1  (MODELPLUG_ACME_BASE_URL)\n"
-        "  api_key = ***  (ACME_API_KEY)"
-    )
 
 
 def test_a_models_name_may_be_a_sources(world: Site) -> None:
@@ -121,91 +55,6 @@ def test_the_one_provider_with_a_key_is_chosen(
         "x-1 → online, beta (llm)",
         "  ✗ acme: no key",
         "  ✓ beta: BETA_API_KEY is set",
-    ]
-
-
-def test_of_several_with_keys_the_one_that_claims_the_model_is_chosen(
-    world: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ACME_API_KEY", "k")
-    monkeypatch.setenv("LAZYLLM_BETA_API_KEY", "k")
-
-    assert told(model="beta-7").splitlines()[:3] == [
-        "beta-7 → online, beta (llm)",
-        "  · acme: ACME_API_KEY is set",
-        "  ✓ beta: LAZYLLM_BETA_API_KEY is set and a pattern claims the model",
-    ]
-
-
-def test_several_with_keys_cannot_be_told_apart(
-    world: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ACME_API_KEY", "k")
-    monkeypatch.setenv("BETA_API_KEY", "k")
-
-    assert told(model="x-1") == (
-        "x-1 cannot be placed\n"
-        "  · acme: ACME_API_KEY is set\n"
-        "  · beta: BETA_API_KEY is set\n"
-        "  ✗ online: acme and beta could each serve it; name one with source="
-    )
-
-
-def test_a_claim_without_a_key_is_told(world: Site) -> None:
-    assert told(model="acme-7") == (
-        "acme-7 cannot be placed\n"
-        "  ✗ acme: claims the model and has no key\n"
-        "  ✗ beta: no key\n"
-        "  ✗ local: 'acme-7' needs an engine and none is installed; "
-        "pip install modelplug-llama-cpp"
-    )
-
-
-def test_without_keys_the_model_is_local(world: Site) -> None:
-    engine(world)
-
-    assert told(model="here-1") == (
-        "here-1 → local, local (llm)\n"
-        "  ✗ acme: no key\n"
-        "  ✗ beta: no key\n"
-        "  ✓ local: no provider has a key\n"
-        "  weights = /weights/here-1  (gguf)\n"
-        "  engine  = quick  (modelplug-quick 0.1.0: takes gguf and serves llm)\n"
-        "  starts  = a process of quick on a free loopback port  (at start() or first call)"
-    )
-
-
-def test_weights_that_are_nowhere_are_told(world: Site) -> None:
-    engine(world)
-
-    assert told(model="away-1").splitlines() == [
-        "away-1 cannot be placed",
-        "  ✗ acme: no key",
-        "  ✗ beta: no key",
-        "  ✗ local: no weights of 'away-1'",
-    ]
-
-
-def test_an_engine_that_does_not_fit_is_told(world: Site) -> None:
-    engine(world)
-
-    assert told(model="here-embed", source="local") == (
-        "here-embed cannot be placed\n"
-        "  ✗ local: no installed engine can serve 'here-embed': quick: serves llm, not embed"
-    )
-
-
-def test_weights_that_a_plugin_ships_come_before_keys(
-    world: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine(world)
-    world.module("site_mini", "", '[weights.here-mini]\ntype = "llm"\n')
-    world.metadata("modelplug-mini", "[modelplug.weights]\nhere-mini = site_mini\n")
-    monkeypatch.setenv("ACME_API_KEY", "k")
-
-    assert told(model="here-mini").splitlines()[:2] == [
-        "here-mini → local, local (llm)",
-        "  ✓ local: its weights ship in modelplug-mini 0.1.0",
     ]
 
 
@@ -268,9 +117,11 @@ def test_explain_as_data_is_what_it_says_in_words(
         "settings": [
             {"name": "plugin", "value": "modelplug-acme 0.1.0", "from": "installed"},
             {"name": "model", "value": "acme-1", "from": "argument model"},
+            {"name": "type", "value": "llm", "from": "acme's pattern 'acme-*'"},
             {"name": "url", "value": "https://acme.test/v1", "from": "default"},
             {"name": "api_key", "value": "***", "from": "ACME_API_KEY"},
         ],
+        "steps": [{"step": "calls", "what": "https://acme.test/v1"}],
     } == data
     assert data == json.loads(json.dumps(data))
     assert "sk-secret" not in str(data)
@@ -300,7 +151,7 @@ def test_explain_touches_nothing(
 
     assert [] == seen
     assert not mark.exists()
-    assert [] == [path.name for path in tmp_path.iterdir() if path.name != "site"]
+    assert {"here", "site"} == {path.name for path in tmp_path.iterdir()}
     assert {"site_acme", "site_beta", "site_quick"} & set(sys.modules) == set()
 
 
@@ -357,10 +208,11 @@ def test_other_names_of_the_model_are_known(world: Site, name: str) -> None:
         ({"model": "x", "type": "lmm"}, ConfigError, "'lmm' is not a model type"),
         ({"source": "acne"}, PluginNotFound, "no installed plugin provides the source 'acne'"),
         ({"source": "acme", "type": "tts"}, Unsupported, "acme has no models of type tts"),
-        ({"model": "x", "config_id": "a"}, Unsupported, "config maps are not in this version"),
-        ({"model": "x", "config": "a.json"}, Unsupported, "config maps are not in this version"),
+        ({"model": "x", "config_id": "a"}, ConfigError, "config_id='a' and there is no config map; "),
+        ({"model": "x", "config_id": "a", "config": False}, ConfigError, "config_id='a' and config=False contradict each other; "),
+        ({"model": "x", "config": "a.yaml"}, ConfigError, "the config map 'a.yaml' (argument config) cannot be read: "),
     ],
-    ids="nothing empty near unknown type source unsupported config_id config".split(),
+    ids="nothing empty near unknown type source unsupported config_id no_config config".split(),
 )  # fmt: skip
 def test_what_is_wrong_is_told_before_anything_is_made(
     world: Site, call: Any, arguments: dict[str, Any], kind: type[Exception], told: str

@@ -23,9 +23,18 @@ HEAVY = HTTP | {"cattrs", "yaml", "asyncio", "ssl", "modelplug.transport"}
 # `types` stands for the values that everybody shares. An arrow points down, never up.
 VALUES = {"errors", "retry", "media", "rotation", "types"}
 WIRE = VALUES | {"structure", "sse", "wire"}
-READ = WIRE | {"hookspecs", "catalog", "plugins", "known", "settings", "runtime"}
+READ = WIRE | {
+    "hookspecs",
+    "catalog",
+    "plugins",
+    "claims",
+    "resolving",
+    "known",
+    "settings",
+    "runtime",
+}
 CALLS = READ | {"chat", "schema", "tasks", "formatters", "openai_wire"}
-DOORS = CALLS | {"models", "online", "trainable", "choose", "transport"}
+DOORS = CALLS | {"models", "online", "local", "auto", "transport"}
 MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
@@ -42,16 +51,20 @@ MAY_IMPORT = {
     "runtime": VALUES,
     "settings": VALUES,
     "catalog": VALUES | {"structure"},
-    "plugins": VALUES | {"hookspecs", "catalog", "known", "runtime", "wire"},
+    "plugins": VALUES | {"claims", "hookspecs", "catalog", "known", "runtime", "wire"},
+    "claims": VALUES | {"catalog", "plugins", "settings"},
+    "resolving": VALUES | {"plugins"},
+    "config": VALUES | {"config", "openai_wire", "schema", "settings"},
     "chat": VALUES,
     "schema": VALUES | {"structure"},
     "tasks": WIRE | {"chat", "schema"},
     "formatters": {"plugins"},
     "proxies": set(),
     "tapes": WIRE | {"proxies"},
+    "local": CALLS | {"local", "models", "transport"},
     "transport": WIRE | {"_version", "proxies", "tapes", "transport"},
 }
-TOP = {"models", "online", "trainable", "choose", "fallbacks", "__init__", "testing", "scaffold"}
+TOP = {"models", "online", "local", "auto", "fallbacks", "__init__", "testing", "scaffold"}
 
 # What a plugin may import of the core. The runtime and the command line are nearer to it.
 PUBLIC = {
@@ -59,8 +72,10 @@ PUBLIC = {
     "formatters", "runtime", "testing",
 }  # fmt: skip
 MORE = {
+    # It asks trainers, and trains for the objects that users have.
+    "modelplug_training": {"plugins", "catalog", "local"},
     # It finds weights that plugins ship, and settings by the same order of places.
-    "modelplug_local": {"settings", "plugins", "_version"},
+    "modelplug_local": {"settings", "plugins", "catalog", "_version"},
     "modelplug_cli": {
         "models",
         "plugins",
@@ -68,7 +83,9 @@ MORE = {
         "known",
         "search",
         "settings",
-        "choose",
+        "auto",
+        "config",
+        "local",
         "scaffold",
         "_version",
     },
@@ -288,7 +305,7 @@ def test_nothing_reads_the_environment_at_import() -> None:
                 reads.append(key)
                 return super().__getitem__(key)
         os.environ.__class__ = Env
-        import modelplug, modelplug.choose, modelplug.online, modelplug.plugins, modelplug.settings
+        import modelplug, modelplug.auto.choose, modelplug.online, modelplug.plugins, modelplug.settings
         print([key for key in reads if key.startswith(("MODELPLUG", "LAZYLLM", "OPENAI", "HTTP"))])
         """
     )

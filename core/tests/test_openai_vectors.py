@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelplug.errors import BadReply, CallError
-from modelplug.openai_wire import OpenAIEmbed, OpenAIRerank
+from modelplug.media import Media, Remote
+from modelplug.openai_wire import CrossModalEmbed, OpenAIEmbed, OpenAIRerank
 from modelplug.types import EmbedCall, Embeddings, Ranking, RerankCall, Usage
 from modelplug.wire import Response
 
@@ -42,6 +43,22 @@ def data(*items: Any) -> dict[str, Any]:
 
 
 # Embeddings.
+
+
+def test_texts_and_images_are_posted_as_objects_and_images_are_fetched_here() -> None:
+    call = EmbedCall("e", ["a kite", Media(b"PNG", "image/png"), Remote("https://x.invalid/a.gif")])
+    fetched = Response(200, {"content-type": "image/gif"}, b"GIF")
+    found = Response(200, body=json.dumps(data({"embedding": [1.0]}, {"embedding": [2.0]}, {"embedding": [3.0]})).encode())
+
+    result, requests = finish(CrossModalEmbed(ENDPOINT).flow(call), fetched, found)
+
+    assert ["https://x.invalid/a.gif", "http://127.0.0.1:9/v1/embeddings"] == [it.url for it in requests]
+    assert [
+        {"text": "a kite"},
+        {"image": "data:image/png;base64,UE5H"},
+        {"image": "data:image/gif;base64,R0lG"},
+    ] == json.loads(requests[1].body)["input"]
+    assert [[1.0], [2.0], [3.0]] == result.vectors
 
 
 def test_texts_are_posted_in_order_and_floats_asked_for() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,75 +27,11 @@ from modelplug.errors import (
 from modelplug.testing import FaultServer, Reply
 from modelplug.types import Secret
 
-RUNTIME = """
-from pathlib import Path
-from modelplug.types import ModelType, Secret, Weights
-
-log = []
-url = ""
-
-class Engine:
-    token, model, log_path, pid = Secret("engine-token"), "served", Path("/log"), None
-    def __init__(self):
-        self.status, self.url = "starting", url
-    def wait(self, timeout=None):
-        log.append("wait")
-        self.status = "ready"
-        for act in while_waiting:
-            act()
-    def stop(self):
-        log.append("stop")
-        self.status = "stopped"
-
-class Runtime:
-    def find(self, model, *, formats, type=None, source=None, download=True):
-        log.append(("find", model, formats, type, source, download))
-        return Weights(model, Path("/w"), formats[0], type or ModelType.LLM)
-    def launch(self, name, plan_for):
-        log.append(("plan", plan_for("127.0.0.1", 5, Secret("t")).argv))
-        engines.append(Engine())
-        return engines[-1]
-
-engines, while_waiting = [], []
-runtime = Runtime()
-"""
-ENGINE = """
-[deploy_local.quick]
-title = "Quick"
-formats = ["gguf", "safetensors"]
-types = ["llm", "embed", "tts"]
-options = ["threads"]
-call-options = ["top_k"]
-does = ["stream"]
-"""
-PLUGIN = """
-from modelplug import hookimpl
-from modelplug.types import Plan
-class Plugin:
-    @hookimpl
-    def deploy_local(self, deployment):
-        if deployment.weights.name == "impossible":
-            return None
-        return Plan([deployment.weights.name, str(dict(deployment.options)), str(deployment.port)])
-plugin = Plugin()
-"""
-
 
 @pytest.fixture
-def world(site: Site, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+def world(local_world: Any, server: FaultServer) -> Any:
     """The made-up runtime's module; its engines answer from the server."""
-    found = {*modelplug.plugins.installed().names("deploy_local"), "local"}
-    monkeypatch.setenv("MODELPLUG_BLOCK", ",".join(found - {"quick"} - {"local"}))
-    site.module("site_quick", PLUGIN, ENGINE)
-    site.metadata("modelplug-quick", "[modelplug.deploy_local]\nquick = site_quick:plugin\n")
-    site.module("site_runtime", RUNTIME)
-    site.metadata("modelplug-local", "[modelplug.runtime]\nlocal = site_runtime:runtime\n")
-    modelplug.plugins.forget()
-    modelplug.plugins.installed().runtime()
-    module = sys.modules["site_runtime"]
-    module.url = server.url  # type: ignore[attr-defined]  # the made-up module's own
-    server.answer(ok())
-    return module
+    return local_world
 
 
 def test_the_first_call_starts_the_engine_and_the_next_uses_it(
@@ -238,7 +173,7 @@ def test_a_running_server_is_attached_to(world: Any, server: FaultServer) -> Non
 @pytest.mark.parametrize(
     ("call", "kind", "told"),
     [
-        (lambda m: m.deploy_method("quick", thraeds=2).start(), UnknownOption, "quick has no option 'thraeds' (it has: threads); did you mean 'threads'?"),
+        (lambda m: m.deploy_method("quick", thraeds=2).start(), UnknownOption, "quick has no option 'thraeds' (it has: threads, python, start_timeout, idle_timeout, memory_check); did you mean 'threads'?"),
         (lambda m: m.deploy_method(5), ConfigError, "deploy_method takes deploy.<engine>, not 5"),
         (lambda m: m.deploy_method("quick", api_key="k"), ConfigError, "api_key= is for attaching with url=; an engine started here makes its own"),
         (lambda m: m.deploy_method("qiuck"), PluginNotFound, "no installed plugin provides the engine 'qiuck'"),
@@ -269,7 +204,8 @@ def test_no_engine_for_the_type_is_no_model(world: Any) -> None:
         modelplug.TrainableModule("mini", type="rerank").start()
 
     assert (
-        "no installed engine can serve 'mini': quick: serves llm, embed, tts, not rerank"
+        "no installed engine can serve 'mini': quick: serves llm, embed, tts, not rerank; "
+        "pip install modelplug-llama-cpp"
     ) == str(caught.value)
 
 
@@ -277,8 +213,10 @@ def test_an_engine_without_a_table_is_a_bad_manifest(world: Any, site: Site) -> 
     (site.folder / "site_quick" / "modelplug.toml").write_text("")
     modelplug.plugins.forget()
 
-    with pytest.raises(BadManifest):
+    with pytest.raises(NoModel, match="quick: site_quick: modelplug.toml has no table"):
         modelplug.TrainableModule("mini").start()
+    with pytest.raises(BadManifest):
+        modelplug.TrainableModule("mini").deploy_method("quick")
 
 
 def test_a_model_that_is_stopped_while_it_starts_is_an_error(world: Any) -> None:

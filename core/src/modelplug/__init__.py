@@ -17,20 +17,22 @@ from typing import TYPE_CHECKING, Any
 from modelplug._version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from modelplug.choose import AutoModel, Choice, explain
+    from modelplug.auto.choice import Choice
+    from modelplug.auto.choose import AutoModel, explain
+    from modelplug.auto.dynamic import using
     from modelplug.fallbacks import fallback
     from modelplug.formatters import Formatter
     from modelplug.hookspecs import hookimpl
+    from modelplug.local.trainable import TrainableModule, deploy, finetune, formatter
     from modelplug.media import Media
     from modelplug.models import Model
     from modelplug.online import OnlineModule
     from modelplug.tapes import tape
-    from modelplug.trainable import TrainableModule, deploy, finetune, formatter
     from modelplug.types import ModelType, Secret, Timeouts
 
 _HOMES = {
-    "AutoModel": "choose",
-    "Choice": "choose",
+    "AutoModel": "auto.choose",
+    "Choice": "auto.choice",
     "Formatter": "formatters",
     "Media": "media",
     "Model": "models",
@@ -38,14 +40,15 @@ _HOMES = {
     "OnlineModule": "online",
     "Secret": "types",
     "Timeouts": "types",
-    "TrainableModule": "trainable",
-    "deploy": "trainable",
-    "explain": "choose",
+    "TrainableModule": "local.trainable",
+    "deploy": "local.trainable",
+    "explain": "auto.choose",
     "fallback": "fallbacks",
-    "finetune": "trainable",
-    "formatter": "trainable",
+    "finetune": "local.trainable",
+    "formatter": "local.trainable",
     "hookimpl": "hookspecs",
     "tape": "tapes",
+    "using": "auto.dynamic",
 }
 
 __all__ = [
@@ -67,6 +70,7 @@ __all__ = [
     "formatter",
     "hookimpl",
     "tape",
+    "using",
 ]
 
 

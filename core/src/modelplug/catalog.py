@@ -13,6 +13,7 @@ from attrs import evolve, field, fields, frozen
 
 from modelplug import errors
 from modelplug.errors import BadManifest, ConfigError, Refused, did_you_mean
+from modelplug.families import ModelFamily
 from modelplug.structure import structure_config
 from modelplug.types import Limits, ModelType, Quirks, Settings
 
@@ -22,6 +23,9 @@ CAPABILITIES = frozenset(
     "embed-base64 image-input json-object json-schema reasoning stream tools".split()
 )
 """The words that `does` may hold."""
+
+NOT_OFFERED = "none"
+"""In `models`, instead of a type: names of the provider's that it does not offer here."""
 
 CONTRACT = 1
 """Version of the contract between core and plugins; a manifest may name the one it needs."""
@@ -46,7 +50,10 @@ def _typed_keys(table: Mapping[str, str]) -> dict[str, str]:
 
 
 def _typed_values(table: Mapping[str, str]) -> dict[str, str]:
-    return {pattern: ModelType.parse(name).value for pattern, name in table.items()}
+    return {
+        pattern: name if name == NOT_OFFERED else ModelType.parse(name).value
+        for pattern, name in table.items()
+    }
 
 
 def _typed(names: list[str]) -> list[str]:
@@ -115,7 +122,8 @@ class Provider:
     `[create_online.<source>]`: an online provider.
 
     `types` maps each type that it offers to the default model; `models` maps patterns
-    (fnmatch, lower case, first match first) to types. `does` holds capabilities: stream,
+    (fnmatch, lower case, first match first) to types, or to `none`: names that are the
+    provider's and that it does not offer here. `does` holds capabilities: stream,
     tools, json-schema, json-object, image-input, reasoning, embed-base64. `options` are call
     options beyond the wire's own. With `generic_elsewhere`, a `url` on another host than
     `base_url`'s is taken for a server that is merely compatible: no quirk is applied there.
@@ -179,13 +187,23 @@ class Provider:
                 quirks = evolve(quirks, **_fields(rule.quirks))
         return does, limits, quirks
 
+    def pattern_of(self, model: str) -> tuple[str, ModelType | None] | None:
+        """(the first pattern that *model* matches, its type; None if that is not offered)."""
+        return match_pattern(self.models, model)
+
     def type_of(self, model: str) -> ModelType | None:
         """The type of the first pattern that *model* matches."""
-        name = model.lower()
-        for pattern, type_ in self.models.items():
-            if fnmatchcase(name, pattern):
-                return ModelType(type_)
-        return None
+        found = self.pattern_of(model)
+        return found[1] if found else None
+
+
+def match_pattern(models: Mapping[str, str], model: str) -> tuple[str, ModelType | None] | None:
+    """(the first pattern of *models* that *model* matches, its type; None if not offered)."""
+    name = model.lower()
+    for pattern, type_ in models.items():
+        if fnmatchcase(name, pattern):
+            return pattern, None if type_ == NOT_OFFERED else ModelType.parse(type_)
+    return None
 
 
 @frozen
@@ -290,6 +308,7 @@ TABLES: Mapping[str, type[Any]] = {
     "deploy_local": EngineTraits,
     "finetune": TrainerTraits,
     "weights": ShippedWeights,
+    "catalogue": ModelFamily,
 }
 """The tables of a manifest, named as the entry-point groups; other groups need none."""
 
@@ -302,10 +321,12 @@ class Manifest:
     folder: Path
     tables: Mapping[str, Mapping[str, Any]]
 
-    def patterns(self, source: str) -> list[tuple[str, ModelType]]:
-        """(pattern, type) of `[create_online.<source>.models]`, without reading the rest."""
-        models = self.tables.get("create_online", {}).get(source, {}).get("models", {})
-        return [(pattern, ModelType.parse(type_)) for pattern, type_ in models.items()]
+    def patterns(self, source: str) -> dict[str, str]:
+        """`[create_online.<source>.models]` as TOML gave it, without reading the rest."""
+        models: dict[str, str] = (
+            self.tables.get("create_online", {}).get(source, {}).get("models", {})
+        )
+        return models
 
     def table(self, group: str, name: str) -> Any:
         """`[group.name]` as its class; BadManifest names the key that is wrong."""

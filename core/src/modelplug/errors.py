@@ -5,6 +5,7 @@ Every error that modelplug raises.
     ├── ConfigError              a setting or an argument is wrong; nothing was sent
     │   ├── MissingKey           the provider needs a key and none was found
     │   ├── UnknownOption        no such option; the near matches are named
+    │   ├── BadConfig            a config file is wrong; file, line and field are told
     │   └── NoModel              nothing installed can serve the model; each candidate is listed
     ├── PluginError              a plugin, not the caller, is at fault
     │   ├── PluginNotFound       no such name; the mend says what to install
@@ -16,6 +17,10 @@ Every error that modelplug raises.
     ├── EngineError              a local engine
     │   ├── EngineFailed         did not start; the cause and the last lines of its log
     │   └── EngineDied           ended while it was in use; the next call starts it again
+    ├── TuningError              a fine-tuning; what was served before it still is
+    │   ├── BadData              the training data; each fault with its file, line and field
+    │   ├── TrainingFailed       the trainer ended without weights; the cause, the end of its log
+    │   └── NotProven            what would be served is not what was trained; not published
     └── CallError                a request was made
         ├── TransportFailed      nothing came back, or it stopped half-way
         │   └── TimedOut         `limit` tells which of the four limits
@@ -59,6 +64,16 @@ class MissingKey(ConfigError):
 
 class UnknownOption(ConfigError, TypeError):
     """No such option; the near matches are named."""
+
+
+class BadConfig(ConfigError):
+    """A config file is wrong: `path`, `line` (from 1) and `field` tell where."""
+
+    def __init__(self, message: str, *, path: str, line: int, field: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+        self.field = field
 
 
 class NoModel(ConfigError):
@@ -115,6 +130,34 @@ class EngineDied(EngineError):
     """A local engine ended while it was in use; the next call starts it again."""
 
     retryable = True
+
+
+class TuningError(ModelplugError):
+    """
+    A fine-tuning failed; what was served before it still is.
+
+    `log_path` names the trainer's log where there is one.
+    """
+
+    def __init__(self, message: str, *, log_path: str | None = None) -> None:
+        super().__init__(message)
+        self.log_path = log_path
+
+
+class BadData(TuningError, ValueError):
+    """The training data cannot be used; each fault is told with its file, line and field."""
+
+
+class TrainingFailed(TuningError):
+    """The trainer ended without weights; `kind` is memory, disk, nan, data, module or error."""
+
+    def __init__(self, message: str, *, log_path: str | None = None, kind: str = "error") -> None:
+        super().__init__(message, log_path=log_path)
+        self.kind = kind
+
+
+class NotProven(TuningError):
+    """What would be served is not what was trained: it is not published."""
 
 
 class CallError(ModelplugError):

@@ -9,13 +9,12 @@ addressed: only the plugin that was named is asked, with the wrappers of group
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
-    from modelplug.types import Deployment, Endpoint, ModelType, Plan
+    from modelplug.types import Deployment, Endpoint, ModelType, Plan, Training, TrainingPlan
     from modelplug.wire import Codec
 
 PROJECT = "modelplug"
@@ -62,13 +61,15 @@ def deploy_local(deployment: Deployment) -> Plan | None:
 
 
 @hookspec(firstresult=True)
-def finetune(request: Mapping[str, Any]) -> Any:
+def finetune(request: Training) -> TrainingPlan | None:
     """
-    Say how to train.
+    Say how to train `request.base`.
 
-    Asked at `update()`, of the trainer that `finetune_method` names. Start nothing.
+    Asked at `update()`, of the trainer that `finetune_method` names or that modelplug chose by
+    the manifests. Start nothing and write nothing: modelplug runs the plan under its
+    supervisor and reads the events that `Training` describes.
 
-    Return a run: argv, its progress events and how its result becomes weights.
+    Return the plan, or None if this trainer cannot train these weights.
     """
 
 

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from modelplug.catalog import Provider
-from modelplug.errors import ConfigError, MissingKey, PluginBroken, Unsupported, did_you_mean
+from modelplug.errors import ConfigError, MissingKey, Unsupported, did_you_mean
 from modelplug.models import Model, checked_stream, read_timeouts
 from modelplug.plugins import Plugins, installed
+from modelplug.resolving import resolve_type
 from modelplug.retry import Retry
 from modelplug.settings import Keys, find_keys, key_variables, resolve, variable_of
 from modelplug.tasks import AnyCodec, Stream, View, check_options
@@ -26,6 +27,7 @@ class Address:
 
     provider: Provider
     type: ModelType
+    type_origin: str
     model: str
     urls: tuple[str, ...]
     url_origin: str
@@ -47,7 +49,9 @@ def locate(
 ) -> Address:
     """Where *model* of *source* is reached. A key that is missing is () here."""
     provider = plugins.provider(source)
-    decided = type or _type_of(plugins, provider, source, model)
+    decided, type_origin = type, "argument type"
+    if decided is None:
+        decided, type_origin = _type_of(plugins, provider, source, model)
     if decided not in provider.types:
         offered = ", ".join(provider.types) or "nothing"
         msg = f"{source} has no models of type {decided} (it has: {offered})"
@@ -56,7 +60,9 @@ def locate(
     account, provider = provider.serving(source, name, decided)
     urls, url_origin = _urls(source, account, provider, url, region, env)
     keys, key_origin = find_keys(account, provider.key_env, env, api_key, provider.key_pairs)
-    return Address(provider, decided, name, urls, url_origin, keys, key_origin, account)
+    return Address(
+        provider, decided, type_origin, name, urls, url_origin, keys, key_origin, account
+    )
 
 
 def _urls(
@@ -98,31 +104,18 @@ def _plain(url: str) -> str:
     return url.rstrip("/")
 
 
-def _type_of(plugins: Plugins, provider: Provider, source: str, model: str | None) -> ModelType:
-    """
-    What *model* does: by the provider's patterns, its resolver, all other manifests'
-    patterns, all other resolvers; else llm.
-    """
-    fallback = ModelType.LLM if "llm" in provider.types else ModelType(next(iter(provider.types)))
-    if model is None:
-        return fallback
-    resolvers = plugins.names("resolve_type")
-    if found := provider.type_of(model):
-        return found
-    if source in resolvers and (found := plugins.resolve_type(source, model)):
-        return found
-    if found := plugins.type_by_patterns(model):
-        return found
-    others = (_asked(plugins, name, model) for name in resolvers if name != source)
-    return next(filter(None, others), fallback)
-
-
-def _asked(plugins: Plugins, resolver: str, model: str) -> ModelType | None:
-    """What somebody else's resolver says; one that is broken is an error for its own name only."""
-    try:
-        return plugins.resolve_type(resolver, model)
-    except PluginBroken:
-        return None
+def _type_of(
+    plugins: Plugins, provider: Provider, source: str, model: str | None
+) -> tuple[ModelType, str]:
+    """(what *model* does, what told it): the provider's first type where nothing does."""
+    pattern = provider.pattern_of(model or "")
+    if model and pattern and pattern[1] is None:
+        msg = f"{source} does not offer {model!r} here (its pattern {pattern[0]!r} says so)"
+        raise Unsupported(msg)
+    if model and (told := resolve_type(plugins, model, source)):
+        return told
+    first = ModelType.LLM if "llm" in provider.types else ModelType(next(iter(provider.types)))
+    return first, "default"
 
 
 def missing_key(source: str, address: Address) -> MissingKey:
@@ -165,7 +158,7 @@ class OnlineModule(Model):
         plugins = installed()
         wanted = type or options.pop("function", None)
         if source is None:
-            from modelplug.choose import choose_source
+            from modelplug.auto.choose import choose_source
 
             source = choose_source(plugins, model, os.environ)
         address = locate(

@@ -13,7 +13,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,8 +33,10 @@ from modelplug.errors import ModelplugError, PluginBroken, PluginNotFound, did_y
 from modelplug.known import DISTRIBUTIONS
 
 if TYPE_CHECKING:
+    from modelplug.claims import Claims
+    from modelplug.families import ModelFamily
     from modelplug.runtime import Runtime
-    from modelplug.types import Deployment, Endpoint, ModelType, Plan
+    from modelplug.types import Deployment, Endpoint, ModelType, Plan, Training, TrainingPlan
     from modelplug.wire import Codec
 
 PREFIX = "modelplug."
@@ -132,7 +134,6 @@ class Plugins:
     _manifests: dict[str, Manifest] = field(init=False, factory=dict, repr=False)
     _tables: dict[tuple[str, str], object] = field(init=False, factory=dict, repr=False)
     _held: dict[tuple[str, str], _Held] = field(init=False, factory=dict, repr=False)
-    _types: dict[str, ModelType | None] = field(init=False, factory=dict, repr=False)
     _wrappers_loaded: bool = field(init=False, default=False)
     _lock: threading.RLock = field(init=False, factory=threading.RLock, repr=False)
 
@@ -206,32 +207,22 @@ class Plugins:
         """What `[weights.<name>]` says."""
         return cast("ShippedWeights", self._table("weights", name))
 
+    @cached_property
+    def claims(self) -> Claims:
+        """What all providers' manifests say of models and keys."""
+        from modelplug.claims import Claims
+
+        return Claims(self)
+
+    def family(self, name: str) -> ModelFamily:
+        """What `[catalogue.<name>]` says."""
+        return cast("ModelFamily", self._table("catalogue", name))
+
     def _table(self, group: str, name: str) -> object:
         key = (group, name)
         if key not in self._tables:
             self._tables[key] = self.manifest(group, name).table(group, name)
         return self._tables[key]
-
-    def type_by_patterns(self, model: str) -> ModelType | None:
-        """
-        What the patterns of all providers' manifests say of *model*, the first that matches.
-
-        A manifest that cannot be read is passed over: it is an error for its own name only.
-        """
-        if model not in self._types:
-            self._types[model] = self._first_match(model.lower())
-        return self._types[model]
-
-    def _first_match(self, model: str) -> ModelType | None:
-        for source in self.names("create_online"):
-            try:
-                patterns = self.manifest("create_online", source).patterns(source)
-            except ModelplugError:
-                continue
-            for pattern, type_ in patterns:
-                if fnmatchcase(model, pattern):
-                    return type_
-        return None
 
     # The typed face of the hooks: pluggy's own is Any.
 
@@ -249,6 +240,13 @@ class Plugins:
         from modelplug.types import Plan
 
         return cast("Plan | None", self._ask("deploy_local", engine, Plan, deployment=deployment))
+
+    def finetune(self, trainer: str, request: Training) -> TrainingPlan | None:
+        """Ask *trainer* how to train."""
+        from modelplug.types import TrainingPlan
+
+        answer = self._ask("finetune", trainer, TrainingPlan, request=request)
+        return cast("TrainingPlan | None", answer)
 
     def resolve_type(self, name: str, model: str) -> ModelType | None:
         """Ask resolver *name* what *model* does."""
@@ -343,6 +341,7 @@ _NOUNS = {
     "format": "formatter",
     "resolve_type": "resolver",
     "weights": "model",
+    "catalogue": "family of models",
     "runtime": "runtime",
     "commands": "command",
 }

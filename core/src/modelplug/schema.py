@@ -151,6 +151,11 @@ def _is(value: object, type_: str) -> bool:
     return isinstance(value, _CHECKS.get(type_, ()))
 
 
+def faults(value: object, schema: Mapping[str, Any], path: str) -> list[str]:
+    """What is wrong with *value*, each with its path, which begins with *path*."""
+    return list(_faults(value, schema, schema, path))
+
+
 def _faults(
     value: Any, schema: Mapping[str, Any] | bool, root: Mapping[str, Any], path: str
 ) -> typing.Iterator[str]:

@@ -15,7 +15,7 @@ from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.openai_wire.chat import OpenAIChat
 from modelplug.openai_wire.chat_stream import ChatDecoder
 from modelplug.openai_wire.images import OpenAIImageEdit, OpenAIImages, image_of_base64
-from modelplug.openai_wire.vectors import OpenAIEmbed, OpenAIRerank
+from modelplug.openai_wire.vectors import CrossModalEmbed, OpenAIEmbed, OpenAIRerank
 from modelplug.types import Endpoint, ModelType
 from modelplug.wire import Codec
 
@@ -23,6 +23,7 @@ AnyCodecClass = type[Codec[Any, Any]]
 
 __all__ = [
     "ChatDecoder",
+    "CrossModalEmbed",
     "OpenAIChat",
     "OpenAICodec",
     "OpenAICompatible",

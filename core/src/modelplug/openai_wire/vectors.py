@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from sys import byteorder
 from typing import Any, cast
 
+from attrs import evolve
+
 from modelplug.errors import BadReply
 from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.types import EmbedCall, Embeddings, Ranking, RerankCall
-from modelplug.wire import Request, Response
+from modelplug.wire import Flow, Request, Response
 
 
 class OpenAIEmbed(OpenAICodec[EmbedCall, Embeddings]):
@@ -56,6 +58,29 @@ class OpenAIEmbed(OpenAICodec[EmbedCall, Embeddings]):
         return Embeddings(
             ordered, model if isinstance(model, str) else call.model, read_usage(usage), raw=raw
         )
+
+
+class CrossModalEmbed(OpenAIEmbed):
+    """
+    POST /embeddings with {"text"} or {"image"} for each input, as Jina's API takes them.
+
+    Images travel in the request: our engines fetch no URL.
+    """
+
+    def prepare(self, call: EmbedCall) -> Flow[EmbedCall]:
+        """Fetch the images that are named by a URL."""
+        inputs: list[Any] = []
+        for each in call.inputs:
+            inputs.append(each if isinstance(each, str) else (yield from self.local_copy(each)))
+        return evolve(call, inputs=inputs)
+
+    def payload(self, call: EmbedCall) -> dict[str, Any]:
+        """The request body as a mapping; a subclass changes it for its vendor."""
+        items = [
+            {"text": each} if isinstance(each, str) else {"image": each.data_uri()}
+            for each in call.inputs
+        ]
+        return super().payload(call) | {"input": items}
 
 
 def _indexes(items: list[dict[str, Any]]) -> Iterable[int]:

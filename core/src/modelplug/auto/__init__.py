@@ -1,0 +1,1 @@
+"""`AutoModel`: what was asked for, which world serves it, and why."""
