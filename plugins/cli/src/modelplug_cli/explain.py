@@ -11,7 +11,7 @@ from modelplug_cli.options import model_options
 from modelplug_cli.output import console, write_json
 
 if TYPE_CHECKING:
-    from modelplug.choose import Choice
+    from modelplug.auto.choose import Choice
 
 
 @click.command(short_help="Tell what MODEL would be, and why.")

@@ -9,8 +9,9 @@ from modelplug_cli.output import note, write_json, write_rows
 
 @click.command(short_help="Search what the installed plugins offer.")
 @click.argument("query", nargs=-1)
+@click.option("--local", is_flag=True, help="List the weights on this disk instead.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def models(query: tuple[str, ...], as_json: bool) -> int:
+def models(query: tuple[str, ...], local: bool, as_json: bool) -> int:
     """
     List what each installed provider offers, by type, and the models whose weights ship in a
     plugin. With QUERY, only those in which every word is found: source, title, type, model,
@@ -23,6 +24,9 @@ def models(query: tuple[str, ...], as_json: bool) -> int:
     from modelplug.plugins import installed
     from modelplug.search import offers
 
+    if local:
+        return _local(query, as_json)
+
     found = offers(installed(), " ".join(query))
     if as_json:
         write_json([asdict(offer) for offer in found])
@@ -33,4 +37,45 @@ def models(query: tuple[str, ...], as_json: bool) -> int:
         )
     else:
         note("nothing that is installed offers that; modelplug plugins lists what is installed")
+    return 0 if found else 1
+
+
+def _local(query: tuple[str, ...], as_json: bool) -> int:
+    from modelplug.plugins import installed
+
+    installed().find("runtime", "local")  # says what to install where it is not
+    from modelplug_local.weights.inventory import inventory
+    from modelplug_local.weights.progress import size
+
+    words = [word.lower() for word in query]
+    found = [
+        each
+        for each in inventory()
+        if all(w in f"{each.name} {each.type} {' '.join(each.formats)}".lower() for w in words)
+    ]
+    if as_json:
+        write_json(
+            [
+                {
+                    "name": each.name,
+                    "path": str(each.path),
+                    "bytes": each.size,
+                    "formats": list(each.formats),
+                    "type": each.type,
+                    "place": each.place,
+                    "state": each.state,
+                }
+                for each in found
+            ]
+        )
+    elif found:
+        write_rows(
+            ("name", "type", "format", "size", "state", "path"),
+            [
+                (e.name, e.type, " ".join(e.formats), size(e.size), e.state, str(e.path))
+                for e in found
+            ],
+        )
+    else:
+        note("there are no such weights on this disk; modelplug pull NAME fetches some")
     return 0 if found else 1

@@ -1,0 +1,219 @@
+"""
+`update()`: validate, measure the base, train, check, prove, publish, serve.
+
+Each step leaves what was served before as it was; only the last two change anything that users
+meet, and nothing can fail between them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from modelplug import TrainableModule
+from modelplug.errors import NotProven, Unsupported
+from modelplug.local.tuning import Recipe, like, take_over
+from modelplug.plugins import installed
+from modelplug.types import Check, Comparison, ModelType, Tuned, Verdict, Weights
+from modelplug_training.data.prepare import rows_of
+from modelplug_training.job import Job, plan, refuse_unserved
+from modelplug_training.proof.checks import check_trained, demand, weights_of
+from modelplug_training.proof.measure import Measured, measure
+from modelplug_training.proof.verify import verify
+from modelplug_training.published import page
+from modelplug_training.published.gguf_files import Base
+from modelplug_training.published.manifest import manifest_of
+from modelplug_training.published.shelf import link_tree
+from modelplug_training.runs import curve, trainers
+from modelplug_training.runs.events import History
+from modelplug_training.runs.screen import Screen
+
+ADAPTER = "adapter"
+
+
+def update(
+    module: TrainableModule, recipe: Recipe, screen: Screen, *, unproven: bool = False
+) -> Tuned:
+    """Train as *recipe* says; *module* serves the result afterwards."""
+    job = plan(module, recipe)
+    refuse_unserved(job)
+    for data in filter(None, (job.train, job.evaluation)):
+        for remark in data.remarks:
+            screen.note(f"{', '.join(map(str, data.sources))}: {remark}")
+    with job.folder.held():
+        base = _measure_base(module, job)
+        history = _train(job, screen)
+        assert history.finished is not None  # _train raises where it has not
+        weights = weights_of(job.folder.output, history.finished)
+        checks = check_trained(job.base.path, weights, job.base.type, history.finished)
+        demand(checks, f"what {job.trainer} has trained")
+        trained = _Trained(job, history, weights, checks)
+        tuned = _publish(module, trained, base, unproven=unproven)
+        shutil.rmtree(job.folder.path)
+    return tuned
+
+
+@frozen
+class _Trained:
+    job: Job
+    history: History
+    weights: Path
+    checks: list[Check]
+
+    @property
+    def finished(self) -> Mapping[str, Any]:
+        assert self.history.finished is not None
+        return self.history.finished
+
+    @property
+    def proof(self) -> dict[str, Any]:
+        """What serving is compared with."""
+        kept = {key: self.finished.get(key) for key in ("pooling", "normalize", "instruction")}
+        probes = self.finished.get("probes") or []
+        return {**kept, "samples": self.history.samples, "probes": probes}
+
+
+def _measure_base(module: TrainableModule, job: Job) -> Measured:
+    with closing(like(module, job.recipe.base, job.served)) as base:
+        return _measured(base, job, job.asked.settings.instruction)
+
+
+def _measured(model: TrainableModule, job: Job, instruction: str | None) -> Measured:
+    rows = rows_of(job.measured_on.path)
+    return measure(model, rows, job.base.type, instruction or "")
+
+
+def _train(job: Job, screen: Screen) -> History:
+    history = job.folder.history
+    if history.finished is not None and (job.folder.output / history.finished["weights"]).is_dir():
+        screen.note("it is trained already; what comes after is done again")
+        return history
+    request = job.request(history.last_checkpoint(job.folder.output))
+    made = installed().finetune(job.trainer, request)
+    if made is None:
+        msg = f"{job.trainer} cannot train {job.base.name!r} ({job.base.type}, {request.method})"
+        raise Unsupported(msg)
+    with screen:
+        return trainers.run(
+            made,
+            job.folder,
+            show=screen.show,
+            stopping=lambda: screen.note("ending after this step; Ctrl-C again ends at once"),
+            failures=job.traits.failures,
+        )
+
+
+def _publish(
+    module: TrainableModule, trained: _Trained, base: Measured, *, unproven: bool
+) -> Tuned:
+    job = trained.job
+    version = job.shelf.new_version()
+    try:
+        served = _lay_out(trained, version)
+        other = like(module, str(version), served.weights, served.options)
+        try:
+            other.start()
+            found = verify(other, job.base.type, trained.proof)
+            verdict = Verdict([*trained.checks, *found.checks])
+            if not (verdict.passed or unproven):
+                msg = (
+                    f"what {job.engine} serves is not what was trained, so it is not published: "
+                    f"{'; '.join(verdict.faults)}; mend it and call update() again (it is not "
+                    f"trained again), or pass unproven=True"
+                )
+                raise NotProven(msg)
+            after = _measured(other, job, trained.finished.get("instruction"))
+            curve.draw(trained.history, job.shelf.name, version / "loss.png")
+            shutil.copyfile(job.folder.events, version / "events.jsonl")
+            _page(version, job, base, after)
+            told = manifest_of(job, trained.history, verdict, base.figures, after.figures)
+            told["proof"] = trained.proof
+            told["served"] = {
+                "engine": job.engine,
+                "format": served.weights.format,
+                "context": served.weights.context,
+            }
+            told["files"] = _files(version)
+        except BaseException:
+            other.close()
+            raise
+    except BaseException:
+        shutil.rmtree(version, ignore_errors=True)
+        raise
+    tuned = job.shelf.publish(version, told)
+    take_over(module, other)
+    return tuned
+
+
+@frozen
+class _Served:
+    weights: Weights
+    options: Mapping[str, Any]
+
+
+def _lay_out(trained: _Trained, version: Path) -> _Served:
+    """The files of a version, and which of them the engine is given."""
+    job = trained.job
+    link_tree(trained.weights, version)
+    if adapter := trained.finished.get("adapter"):
+        link_tree(job.folder.output / adapter, version / ADAPTER)
+    name, context = f"tuned/{job.shelf.name}", job.served.context
+    weights = Weights(name, version, "safetensors", job.base.type, context)
+    if job.served.format == "gguf":
+        base = Base(job.served.path, job.base.path)
+        file = version / f"{job.shelf.name}.gguf"
+        embeds = job.base.type == ModelType.EMBED
+        pooling = trained.finished.get("pooling") if embeds else None
+        base.write(version, file, job.shelf.name, pooling)
+        weights = Weights(name, file, "gguf", job.base.type, context)
+        if adapter:
+            base.write_adapter(version / ADAPTER, version / ADAPTER / "adapter.gguf")
+    if job.asked.serve == "adapter":
+        in_gguf = job.served.format == "gguf"
+        path = version / ADAPTER / "adapter.gguf" if in_gguf else version / ADAPTER
+        return _Served(job.served, {"lora": str(path)})
+    return _Served(weights, {})
+
+
+def _files(version: Path) -> dict[str, int]:
+    """Name to bytes of all that is published."""
+    found = sorted(path for path in version.rglob("*") if path.is_file())
+    return {str(path.relative_to(version)): path.stat().st_size for path in found}
+
+
+def _page(version: Path, job: Job, base: Measured, after: Measured) -> None:
+    figures = {name: (base.figures[name], after.figures[name]) for name in base.figures}
+    tuned = f"tuned/{job.shelf.name}@{version.name}"
+    page.write(
+        version / "comparison.html", job.recipe.base, tuned, figures, side_by_side(base, after)
+    )
+
+
+def side_by_side(base: Measured, tuned: Measured) -> list[dict[str, Any]]:
+    """Each row with what both said."""
+    return [
+        {"asked": a["asked"], "wanted": a["wanted"], "base": a["said"], "tuned": b["said"]}
+        for a, b in zip(base.rows, tuned.rows, strict=True)
+    ]
+
+
+def compare(
+    base: TrainableModule,
+    tuned: TrainableModule,
+    rows: list[dict[str, Any]],
+    type: ModelType,
+    instruction: str,
+    out: Path,
+) -> Comparison:
+    """Ask both the same *rows*; the page is written to *out*."""
+    first = measure(base, rows, type, instruction)
+    second = measure(tuned, rows, type, instruction)
+    figures = {name: (first.figures[name], second.figures[name]) for name in first.figures}
+    pairs = side_by_side(first, second)
+    page.write(out, base.model, tuned.model, figures, pairs)
+    return Comparison(base.model, tuned.model, figures, pairs, out)

@@ -1,0 +1,1 @@
+"""Proofs: what is served is what was trained, and it is better than the base."""

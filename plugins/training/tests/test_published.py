@@ -1,0 +1,89 @@
+"""Published versions: whole or not there, one of them current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelplug.errors import ConfigError, NoModel
+from modelplug_training.published import page, shelf
+from modelplug_training.published.shelf import Shelf, shelf_of
+
+MANIFEST: dict[str, Any] = {
+    "name": "x",
+    "type": "llm",
+    "base": {"name": "tiny"},
+    "metrics": {"base": {}, "tuned": {}},
+}
+
+
+def test_a_version_is_there_once_its_manifest_is(home: Path) -> None:
+    kept = shelf_of("", "org/X-1.5b")
+    version = kept.new_version()
+
+    assert home / "models" / "tuned" / "X-1.5b" == kept.path
+    assert ([], None) == (kept.versions(), kept.current)
+
+    tuned = kept.publish(version, MANIFEST)
+
+    assert ([version.name], version.name) == (kept.versions(), kept.current)
+    assert (True, version, "tiny") == (tuned.current, tuned.path, tuned.base)
+    assert [tuned] == shelf.every()
+    assert {"current", version.name} == {path.name for path in kept.path.iterdir()}
+
+
+def test_versions_of_one_second_are_told_apart_and_rolled_back() -> None:
+    kept = shelf_of("x", "tiny")
+    first, second = (kept.publish(kept.new_version(), MANIFEST).version for _ in range(2))
+
+    assert [first, second] == kept.versions()
+    assert second == kept.current
+    assert first == kept.before_current()
+    assert first == kept.promote(first).version
+    assert first == kept.current
+    with pytest.raises(ConfigError, match=f"tuned/x has no version before {first}"):
+        kept.before_current()
+    with pytest.raises(NoModel, match="tuned/x has no version 'none'"):
+        kept.promote("none")
+
+
+@pytest.mark.parametrize(
+    ("target", "base", "name"),
+    [
+        ("mine", "tiny", "mine"),
+        ("tuned/mine@3", "tiny", "mine"),
+        ("", "/models/qwen.gguf", "qwen"),
+        ("", "Qwen/Qwen2-1.5B", "Qwen2-1.5B"),
+    ],
+)
+def test_a_name_is_the_targets_else_the_bases(target: str, base: str, name: str) -> None:
+    assert shelf.root() / name == shelf_of(target, base).path
+
+
+def test_an_absolute_target_is_a_place_of_its_own(tmp_path: Path) -> None:
+    assert Shelf(tmp_path / "x") == shelf_of(str(tmp_path / "x"), "tiny")
+
+
+def test_files_are_linked_where_that_can_be(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("x")
+
+    shelf.link_tree(tmp_path / "a", tmp_path / "d")
+
+    assert (tmp_path / "a/b/c").stat().st_ino == (tmp_path / "d/b/c").stat().st_ino
+
+
+def test_a_page_shows_texts_and_runs_none_of_them(tmp_path: Path) -> None:
+    rows = [{"asked": "<script>", "wanted": "a | b", "base": "<b>", "tuned": "b"}]
+
+    page.write(tmp_path / "x.html", "tiny", "tuned/x", {"map": (0.25, 1.0)}, rows)
+
+    text = (tmp_path / "x.html").read_text()
+    assert "&lt;script&gt;" in text
+    assert "<script>" not in text
+    assert '<td class="right">b' in text
+    assert "<td>&lt;b&gt;" in text
+    assert "0.250" in text
+    assert "+0.750" in text
