@@ -28,6 +28,22 @@ TEST_TOOLS = [
     "pytest>=9",
     "pytest-timeout>=2.4",
 ]
+# One version, and before all else: anything that asks for torch is then content with it.
+TORCH = "torch==2.13.0"
+# What the engines and trainers run on that can share an environment; see plugins/*/locks.
+ENGINES = [
+    "FlagEmbedding>=1.4.2,<2",
+    "datasets>=4.7,<6",
+    "diffusers>=0.42,<0.43",
+    "faster-whisper>=1.2,<2",
+    "onnx",
+    "onnxruntime",
+    "peft>=0.21,<0.22",
+    "pillow",
+    "sentence-transformers>=6.2,<7",
+    "sherpa-onnx>=2,<3",
+    "trl>=1.16,<2",
+]
 TYPE_TOOLS = ["mypy>=1.18", "types-PyYAML"]
 
 
@@ -52,9 +68,16 @@ def demo(session: nox.Session) -> None:
     session.run("python", "docs/demo.py", *session.posargs)
 
 
+def install_engines(session: nox.Session) -> None:
+    """What real engines and trainers need; a few minutes."""
+    session.install(TORCH)
+    session.install(TORCH, *ENGINES)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """All suites, in one process."""
+    install_engines(session)
     install_workspace(session, *TEST_TOOLS)
     session.run("python", "-m", "pytest", *session.posargs)
 
@@ -105,6 +128,17 @@ def wheels(session: nox.Session) -> None:
     shutil.copy(ROOT / "pyproject.toml", outside)
     with session.chdir(outside):
         session.run("python", "-m", "pytest", ".", *session.posargs)
+
+
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Install real engines whose packages exclude each other, vLLM among them, and call them."""
+    install_workspace(session, *TEST_TOOLS, "uv>=0.9")
+    home = Path(session.create_tmp()).resolve() / "home"
+    session.run(
+        *("python", "-m", "pytest", *(session.posargs or ["engines"])),
+        env={"MODELPLUG_HOME": str(home)},
+    )
 
 
 @nox.session

@@ -150,6 +150,7 @@ def _alone(
         if name in vendor_variables or name.startswith(("MODELPLUG_", "LAZYLLM_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("MODELPLUG_HOME", str(tmp_path / "modelplug-home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config-home"))
     plugins.forget()
     with block_network():
         yield

@@ -52,7 +52,25 @@ def known_source(root: Path = ROOT) -> str:
         lines.append(f'    "{group}": {{\n')
         lines += [f'        "{name}": "{distribution}",\n' for name, distribution in names.items()]
         lines.append("    },\n")
+    lines.append("}\n\nENGINES: dict[str, dict[str, tuple[str, ...]]] = {\n")
+    for name, traits in engines(root).items():
+        lines.append(f'    "{name}": {{\n')
+        for key in ("formats", "types"):
+            each = "".join(f'"{value}", ' for value in traits[key])
+            lines.append(
+                f'        "{key}": ({each.strip() if len(traits[key]) == 1 else each[:-2]}),\n'
+            )
+        lines.append("    },\n")
     return "".join([*lines, "}\n"])
+
+
+def engines(root: Path = ROOT) -> dict[str, dict[str, Any]]:
+    """`[deploy_local.<name>]` of every plugin's manifest, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for folder in ("plugins", "plugins-contrib"):
+        for path in root.glob(f"{folder}/*/src/*/modelplug.toml"):
+            found |= tomllib.loads(path.read_text(encoding="utf-8")).get("deploy_local", {})
+    return dict(sorted(found.items()))
 
 
 def all_source(root: Path = ROOT) -> str:

