@@ -151,7 +151,7 @@ def with_graph(folder: str, target: Path) -> str:
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
 
-    class Plain(torch.nn.Module):  # type: ignore[misc,name-defined]
+    class Plain(torch.nn.Module):  # type: ignore[misc]
         def forward(self, ids: Any, mask: Any, segments: Any) -> Any:
             return model(input_ids=ids, attention_mask=mask, token_type_ids=segments)[0]
 

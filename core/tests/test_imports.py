@@ -50,8 +50,9 @@ MAY_IMPORT = {
     "hookspecs": {"types", "wire"},
     "runtime": VALUES,
     "settings": VALUES,
-    "catalog": VALUES | {"structure"},
-    "plugins": VALUES | {"claims", "hookspecs", "catalog", "known", "runtime", "wire"},
+    "families": VALUES,
+    "catalog": VALUES | {"families", "structure"},
+    "plugins": VALUES | {"families", "claims", "hookspecs", "catalog", "known", "runtime", "wire"},
     "claims": VALUES | {"catalog", "plugins", "settings"},
     "resolving": VALUES | {"plugins"},
     "config": VALUES | {"config", "openai_wire", "schema", "settings"},
@@ -64,7 +65,7 @@ MAY_IMPORT = {
     "local": CALLS | {"local", "models", "transport"},
     "transport": WIRE | {"_version", "proxies", "tapes", "transport"},
 }
-TOP = {"models", "online", "local", "auto", "fallbacks", "__init__", "testing", "scaffold"}
+TOP = {"models", "online", "online_tuning", "local", "auto", "fallbacks", "__init__", "testing", "scaffold"}
 
 # What a plugin may import of the core. The runtime and the command line are nearer to it.
 PUBLIC = {
@@ -75,7 +76,7 @@ MORE = {
     # It asks trainers, and trains for the objects that users have.
     "modelplug_training": {"plugins", "catalog", "local"},
     # It finds weights that plugins ship, and settings by the same order of places.
-    "modelplug_local": {"settings", "plugins", "catalog", "_version"},
+    "modelplug_local": {"settings", "plugins", "catalog", "families", "_version"},
     "modelplug_cli": {
         "models",
         "plugins",

@@ -44,9 +44,13 @@ def error(status: int, body: object = None, /, **headers: str) -> CallError:
     )
 
 
-def openai(code: str | None = None, type_: str = "invalid_request_error", **more: Any) -> Any:
+def openai(code: str | int | None = None, type_: str = "invalid_request_error", **more: Any) -> Any:
     """An error body in OpenAI's form."""
     return {"error": {"message": "m", "type": type_, "param": None, "code": code, **more}}
+
+
+VLLM: dict[str, Any] = {"code": 400, "type_": "BadRequestError"}
+"""Its error of a prompt that is too long, as it was seen from 0.32 (2026-11)."""
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,8 @@ def openai(code: str | None = None, type_: str = "invalid_request_error", **more
     [
         (400, openai("context_length_exceeded"), ContextTooLong, False),
         (400, openai(None, "exceed_context_size_error"), ContextTooLong, False),
+        (400, openai(**VLLM, param="input_tokens"), ContextTooLong, False),
+        (400, openai(**VLLM, param="temperature"), InvalidRequest, False),
         (400, openai("content_policy_violation"), Filtered, False),
         (400, openai("moderation_blocked"), Filtered, False),
         (400, openai("content_filter"), Filtered, False),

@@ -31,6 +31,7 @@ DISTRIBUTIONS: dict[str, dict[str, str]] = {
         "llamafactory": "modelplug-llamafactory",
         "peft": "modelplug-peft",
         "sentence_transformers": "modelplug-st-training",
+        "swift": "modelplug-swift",
     },
     "format": {
         "json": "modelplug-formats",

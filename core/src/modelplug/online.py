@@ -12,6 +12,7 @@ from attrs import frozen
 from modelplug.catalog import Provider
 from modelplug.errors import ConfigError, MissingKey, Unsupported, did_you_mean
 from modelplug.models import Model, checked_stream, read_timeouts
+from modelplug.online_tuning import OnlineRecipe, OnlineTunable
 from modelplug.plugins import Plugins, installed
 from modelplug.resolving import resolve_type
 from modelplug.retry import Retry
@@ -130,7 +131,7 @@ def missing_key(source: str, address: Address) -> MissingKey:
     return MissingKey(msg)
 
 
-class OnlineModule(Model):
+class OnlineModule(OnlineTunable, Model):
     """
     A model behind an online provider's API, or behind any server that speaks its wire.
 
@@ -179,6 +180,7 @@ class OnlineModule(Model):
         traced = bool(options.pop("return_trace", False))
         check_options(self._online, options)
         self._view = View(stream=checked_stream(stream), traced=traced, options=options)
+        self._tuning = OnlineRecipe()
 
     @property
     def type(self) -> ModelType:
@@ -207,7 +209,7 @@ class OnlineModule(Model):
     def _another(self, view: View) -> Self:
         other = object.__new__(type(self))
         other.source, other._type, other._online = self.source, self._type, self._online
-        other._view = view
+        other._view, other._tuning = view, OnlineRecipe()
         return other
 
     def __repr__(self) -> str:

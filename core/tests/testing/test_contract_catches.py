@@ -80,6 +80,8 @@ CAUGHT_BY: dict[str, set[str]] = {
         NO_ANSWER,
         VALUE,
         "test_a_ranking_is_best_first_and_no_longer_than_top_n",
+        "test_a_dropped_connection_is_a_transport_failure_with_each_type",
+        "test_a_rate_limit_is_waited_for_with_each_type",
         "test_an_error_has_its_class_with_each_type",
         "test_a_type_is_declared_and_constructs_or_is_unsupported",
         "test_construction_does_no_io",

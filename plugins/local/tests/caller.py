@@ -60,6 +60,9 @@ if what == "stream":
             pass
 elif what == "idle":
     signal.pause()
+elif what == "stop":
+    print("stopping", flush=True)
+    engine.stop()
 elif what == "raise":
     sys.exit("a program's own mistake")
 elif what in ("fork", "unseen-fork"):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from weight_files import gguf_bytes, safetensors_bytes
+from repositories import HUBS, MODEL, chosen, everything, repository
+from weight_files import safetensors_bytes
 
 from modelplug.errors import (
     BadReply,
@@ -28,34 +25,7 @@ from modelplug_local.weights.hubs import access
 from modelplug_local.weights.store import read_manifest
 from modelplug_local.weights.testing_hub import Fault, Hub
 
-HUBS = pytest.mark.parametrize("source", ["modelscope", "huggingface"])
-MODEL = "org/m"
 SHORT = Patience(seconds=1.5)
-
-
-def repository(size: int = 300_000, seed: int = 7) -> dict[str, bytes]:
-    """One GGUF quantization, another, and what is beside them."""
-    some = random.Random(seed)  # noqa: S311 - the same bytes each time
-    return {
-        "m-Q4_K_M.gguf": gguf_bytes() + some.randbytes(size),
-        "m-Q8_0.gguf": gguf_bytes() + some.randbytes(size),
-        "README.md": b"# m",
-        "LICENSE": b"the licence",
-    }
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    """Each file of a folder but the manifest."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "modelplug_weights.json"
-    }
-
-
-def chosen(files: dict[str, bytes]) -> dict[str, bytes]:
-    """What is fetched of `repository`."""
-    return {name: files[name] for name in ("m-Q4_K_M.gguf", "LICENSE")}
 
 
 def fetch(hub: Hub, source: str, cache: Path, patience: Patience | None = None) -> Path:
@@ -453,84 +423,6 @@ def test_a_hub_that_is_not_there_is_an_error(
 
     with pytest.raises(CallError, match=f"{source} could not be reached for 'org/m'"):
         pull(MODEL, formats=["gguf"], source=source)
-
-
-# Ends of every kind
-
-
-PROGRAM = """
-import sys
-from modelplug_local import pull
-print("begun", flush=True)
-pull(sys.argv[1], formats=["gguf"], source=sys.argv[2])
-print("done", flush=True)
-"""
-
-
-def start(source: str) -> subprocess.Popen[str]:
-    program = [sys.executable, "-c", PROGRAM, MODEL, source]
-    began = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
-    assert began.stdout is not None
-    assert "begun\n" == began.stdout.readline()
-    return began
-
-
-@HUBS
-def test_a_download_killed_at_ten_random_moments_ends_in_exactly_the_right_bytes(
-    hub: Hub, cache: Path, source: str
-) -> None:
-    hub.repositories[MODEL] = files = repository(24_000_000)
-    hub.rate = 12_000_000
-    moments = random.Random(11)  # noqa: S311 - the same moments each time
-    for _ in range(10):
-        running = start(source)
-        try:
-            running.wait(moments.uniform(0.3, 2.2))
-        except subprocess.TimeoutExpired:
-            running.kill()
-        running.communicate()
-        assert not (cache / MODEL).exists() or chosen(files) == everything(cache / MODEL)
-
-    pull(MODEL, formats=["gguf"], source=source)
-
-    assert chosen(files) == everything(cache / MODEL)
-    assert [] == list((cache / ".staging").iterdir())
-
-
-@HUBS
-def test_ctrl_c_ends_it_at_once_and_the_next_call_goes_on(
-    hub: Hub, cache: Path, source: str
-) -> None:
-    hub.repositories[MODEL] = files = repository(24_000_000)
-    hub.rate = 12_000_000
-    running = start(source)
-    deadline = time.monotonic() + 20
-    while hub.sent.get("m-Q4_K_M.gguf", 0) < 12_000_000 and time.monotonic() < deadline:
-        running.poll()
-    running.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, said = running.communicate(timeout=20)
-
-    assert time.monotonic() - began < 1.5
-    assert "KeyboardInterrupt" in said
-    hub.rate = 0
-    hub.sent.clear()
-    pull(MODEL, formats=["gguf"], source=source)
-    assert chosen(files) == everything(cache / MODEL)
-    assert hub.sent["m-Q4_K_M.gguf"] < 16_000_000
-
-
-@HUBS
-def test_eight_processes_at_once_download_once(hub: Hub, cache: Path, source: str) -> None:
-    hub.repositories[MODEL] = files = repository(3_000_000)
-    hub.rate = 6_000_000
-    running = [start(source) for _ in range(8)]
-
-    ended = [each.communicate(timeout=60)[0] for each in running]
-
-    assert ["done\n"] * 8 == ended
-    assert chosen(files) == everything(cache / MODEL)
-    assert len(files["m-Q4_K_M.gguf"]) == hub.sent["m-Q4_K_M.gguf"]
 
 
 def test_a_missing_client_tells_what_to_install(

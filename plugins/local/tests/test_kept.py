@@ -204,13 +204,10 @@ def test_nobody_waits_for_a_start_whose_starter_was_killed(family: Family, tmp_p
     os.mkfifo(gate)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import test_kept;"
-        "test_kept.keep('--gate', sys.argv[2])"
+        "test_kept.keep('--gate', sys.argv[2], '--loading', '1000000')"
     )
     starter = family.run([sys.executable, "-c", code, str(Path(__file__).parent), str(gate)])
-    gate_watch = threading.Thread(target=lambda: family.members() and None)
-    gate_watch.start()
-    while len(family.members()) < 3:  # the keeper, its guard and the engine beside the starter
-        gate_watch.join(0.01)
+    gate.write_bytes(b"go")  # waits until the engine, and so the keeper, are there
 
     starter.kill()
 

@@ -174,7 +174,8 @@ def test_each_format_of_retrieval_becomes_triples_or_pairs(
                     {"from": "function_call", "value": "x"},
                 ]
             },
-            'data.jsonl:1: conversations[1].value: a call is {"name": ..., "arguments": ...} as JSON',
+            "data.jsonl:1: conversations[1].value: a call is "
+            '{"name": ..., "arguments": ...} as JSON',
         ),
         ({**CHAT, "tools": "x"}, "data.jsonl:1: tools: not JSON: "),
         ({**CHAT, "tools": {}}, ""),

@@ -184,8 +184,8 @@ class DynamicModule(Model):
 
     @property
     def type(self) -> ModelType:
-        """What the model of here and now does."""
-        return self._now().type
+        """What it was made for, else what the model of here and now does."""
+        return self._asked.type or self._now().type
 
     @property
     def model(self) -> str:

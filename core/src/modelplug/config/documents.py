@@ -193,7 +193,7 @@ def _toml_lines(part: Part) -> Iterator[tuple[Keys, int]]:
     """Where each key is set. A line inside a long string may look like one; it only adds."""
     table: Keys = ()
     counts: dict[Keys, int] = {}
-    for number, text in enumerate(part.text.splitlines(), part.before + 1):
+    for number, text in enumerate(part.text.split("\n"), part.before + 1):
         if _HEADER.match(text.strip()):
             table = _way(text.strip())
             if text.lstrip().startswith("[["):
@@ -240,12 +240,13 @@ def cut_toml(text: str) -> dict[str, list[Part]] | None:
 _YAML_NAME = re.compile(
     r"""(?:([^\s\-?:,\[\]{}\#&*!|>'"%@`][^\n]*?)|"([^"\\\n]+)"|'([^'\n]+)')[ ]*:(?=\s|$)"""
 )
+_ODD = re.compile("[\t\r\x85\u2028\u2029]")  # the last three end lines in YAML alone
 _SHARED = re.compile(r"(?:^|\s)(?:[&*]\S|<<\s*:)", re.M)
 
 
 def cut_yaml(text: str) -> dict[str, list[Part]] | None:
     """The lines of each top-level name; None where that is not certain, as with anchors."""
-    if "\t" in text or "\r" in text or _SHARED.search(text):
+    if _ODD.search(text) or _SHARED.search(text):
         return None
     starts: list[tuple[str, int]] = []
     for match in re.finditer(r"^[^\s#].*$", text, re.M):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -19,11 +20,31 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def parse_yaml(document: Document, part: Part) -> Tree:
     """The nodes of *part*; its values are made when one is asked for."""
+    _refuse_depth(document, part)
     try:
         root = yaml.compose(part.text, Loader=_Loader)
         return _YamlTree(document, part, root)
     except (yaml.YAMLError, RecursionError, ValueError) as exc:
         raise _fault(document, part, exc) from exc
+
+
+_DEPTH = 500
+_BRACKET = re.compile(r"[\[\]{}]")
+_STEPS = re.compile(rf"^\s*(?:[-?:]\s){{{_DEPTH}}}", re.M)
+
+
+def _refuse_depth(document: Document, part: Part) -> None:
+    """libyaml ends the process at some 10,000 lists in lists (PyYAML 6.0.3, seen 2026-11)."""
+    depth = deepest = 0
+    for match in _BRACKET.finditer(part.text):
+        depth += 1 if match[0] in "[{" else -1
+        if depth > deepest:
+            deepest, at = depth, match.start()
+    if deepest <= _DEPTH and (steps := _STEPS.search(part.text)) is None:
+        return
+    start = at if deepest > _DEPTH else steps.start() if steps else 0
+    line = part.before + part.text.count("\n", 0, start) + 1
+    raise document.fault(line, f"nested more than {_DEPTH} deep", "write it flat")
 
 
 def _fault(document: Document, part: Part, exc: Exception) -> BadConfig:

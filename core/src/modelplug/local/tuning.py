@@ -29,7 +29,8 @@ class Recipe:
     What to train, as the builders said it.
 
     `base` is the model that training begins from, whatever is served at the moment;
-    `target` where the tuned one is published: a name, or an absolute path.
+    `target` where the tuned one is published: a name, or an absolute path. `engine_options`
+    are those that the base was served with, None before update().
     """
 
     base: str
@@ -39,6 +40,7 @@ class Recipe:
     trainset: Path | None = None
     evalset: Path | None = None
     mode: str = MODES[0]
+    engine_options: Mapping[str, Any] | None = None
     tuned: Tuned | None = None
 
 
@@ -58,6 +60,9 @@ class Tuner(Protocol):
 
     def promote(self, module: TrainableModule, recipe: Recipe, version: str | None) -> Tuned:
         """Make a version the current one, the one before where it is None, and serve it."""
+
+    def conversations(self, path: Path) -> bytes:
+        """The conversations at *path*, checked, as JSON lines: for tuning at a provider."""
 
     def published(self) -> list[Tuned]:
         """Every published version on this machine, by name and time."""
@@ -165,7 +170,7 @@ def like(
     """
     Another module, on *base* or on *weights* that are there, served as *module* is.
 
-    *options* of the engine come on top of those of *module*.
+    *options* are the engine's, those of *module* where they are None.
     """
     from modelplug.local.trainable import TrainableModule
 
@@ -173,7 +178,7 @@ def like(
     other = TrainableModule(base, trust_remote_code=local.trust_remote_code, source=local.source)
     other._local.wanted_type = local.wanted_type
     other._local.engine_name = local.engine_name
-    other._local.engine_options = {**local.engine_options, **(options or {})}
+    other._local.engine_options = local.engine_options if options is None else options
     if weights is not None:
         other._local.weights, other._local.wanted_type = weights, weights.type
     return other

@@ -31,6 +31,8 @@ R = TypeVar("R")
 CODES: Mapping[str, type[Refused]] = {
     "context_length_exceeded": ContextTooLong,
     "exceed_context_size_error": ContextTooLong,  # llama.cpp
+    "input_tokens": ContextTooLong,  # vLLM, as is the next
+    "input_text": ContextTooLong,
     "content_filter": Filtered,
     "content_policy_violation": Filtered,
     "moderation_blocked": Filtered,
@@ -107,6 +109,8 @@ class OpenAICodec(Codec[C, R]):
         if not isinstance(message, str):
             message = orjson.dumps(message).decode()
         code, type_ = error.get("code"), error.get("type")
+        if code == response.status and error.get("param") in self.codes:
+            code = error["param"]  # vLLM's code is the status again; `param` tells more (0.32)
         return message, _word(code), _word(type_)
 
 

@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Seque
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar, cast
 
-from modelplug.errors import CallError
+from modelplug.errors import CallError, Unsupported
 from modelplug.tapes import current
 from modelplug.transport.exchange import AsyncExchange, Exchange
 from modelplug.transport.patience import Group, Patience
@@ -30,13 +30,16 @@ from modelplug.transport.taped import (
 )
 from modelplug.transport.waiting import waiting
 from modelplug.types import Event, Finish, Timeouts
-from modelplug.wire import Blocking, EventFlow, Flow, Request, Response, Together
+from modelplug.wire import Blocking, EventFlow, Flow, Request, Response, Together, Upgrade
 
 __all__ = ["Transport", "shared"]
 
 T = TypeVar("T")
 A = TypeVar("A")
-Step = Request | Together | Blocking | Sequence[Event]
+Step = Request | Together | Blocking | Upgrade | Sequence[Event]
+
+SWITCHING = 101
+"""The status that changes a connection's protocol."""
 
 
 class Transport:
@@ -60,6 +63,9 @@ class Transport:
                         answer: Any = self._together(step, timeouts)
                     elif isinstance(step, Blocking):
                         answer = step.function()
+                    elif isinstance(step, Upgrade):
+                        patience = patience or Patience(timeouts or step.request.timeouts, group)
+                        answer = self._talk(step, patience)
                     else:
                         patience = patience or Patience(timeouts or step.timeouts, group)
                         answer = self._fetch(step, patience)
@@ -81,6 +87,9 @@ class Transport:
                         answer: Any = await self._atogether(step, timeouts)
                     elif isinstance(step, Blocking):
                         answer = await asyncio.to_thread(step.function)
+                    elif isinstance(step, Upgrade):
+                        patience = patience or Patience(timeouts or step.request.timeouts)
+                        answer = await self._atalk(step, patience)
                     else:
                         patience = patience or Patience(timeouts or step.timeouts)
                         answer = await self._afetch(step, patience)
@@ -106,6 +115,24 @@ class Transport:
         if tape.records:
             return TapedExchange(self._pool, request, patience, tape).open()
         return PlayedExchange(tape.find(request))
+
+    def _talk(self, step: Upgrade, patience: Patience) -> Any:
+        exchange = self._open(_untaped(step), patience)
+        try:
+            if not isinstance(exchange, Exchange) or exchange.response.status != SWITCHING:
+                return exchange.response
+            return exchange.talk(step.begin(exchange.response))
+        finally:
+            exchange.close()
+
+    async def _atalk(self, step: Upgrade, patience: Patience) -> Any:
+        exchange = await self._aopen(_untaped(step), patience)
+        try:
+            if not isinstance(exchange, AsyncExchange) or exchange.response.status != SWITCHING:
+                return exchange.response
+            return await exchange.talk(step.begin(exchange.response))
+        finally:
+            await exchange.close()
 
     async def _afetch(self, request: Request, patience: Patience) -> Response:
         exchange = await self._aopen(request, patience)
@@ -148,6 +175,9 @@ class Transport:
                         answer = self._together(step, timeouts)
                     elif isinstance(step, Blocking):
                         answer = step.function()
+                    elif isinstance(step, Upgrade):
+                        patience = patience or Patience(timeouts or step.request.timeouts)
+                        answer = self._talk(step, patience)
                     else:
                         yield from step
                         answer = None
@@ -186,6 +216,9 @@ class Transport:
                         answer = await self._atogether(step, timeouts)
                     elif isinstance(step, Blocking):
                         answer = await asyncio.to_thread(step.function)
+                    elif isinstance(step, Upgrade):
+                        patience = patience or Patience(timeouts or step.request.timeouts)
+                        answer = await self._atalk(step, patience)
                     else:
                         for event in step:
                             yield event
@@ -293,6 +326,14 @@ async def _close(connections: Iterable[Async]) -> None:
     for connection in connections:
         await connection.aclose()
     await asyncio.sleep(0)  # asyncio closes an aborted socket in its next round
+
+
+def _untaped(step: Upgrade) -> Request:
+    """The request of *step*; Unsupported where a tape is running, which holds replies alone."""
+    if current() is not None:
+        msg = "a tape holds no conversations, and this model is spoken to in one; take another"
+        raise Unsupported(msg)
+    return step.request
 
 
 def _advance(send: Callable[[A], Step], answer: A) -> Step | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from typing import TypeVar
 
 import httpcore
 
@@ -19,7 +21,12 @@ from modelplug.transport.messages import (
 )
 from modelplug.transport.patience import Patience, nothing_to_cut
 from modelplug.transport.pool import Async, Pool, Sync
-from modelplug.wire import Request, Response
+from modelplug.wire import Conversation, Request, Response
+
+T = TypeVar("T")
+
+READ = 64 * 1024
+"""Most bytes of one read of a conversation."""
 
 DRAIN = 0.1
 """Seconds to wait for the end of a body whose last event has come, to keep the connection."""
@@ -104,6 +111,32 @@ class Exchange:
                 pass
         except (*WIRE_ERRORS, CallError):
             return  # the answer is complete; only the connection is lost
+
+    def talk(self, conversation: Conversation[T]) -> T:
+        """What *conversation* returns, over a connection that has changed its protocol."""
+        assert self._reply is not None  # it is open
+        stream = self._reply.extensions["network_stream"]
+        try:
+            try:
+                wanted = next(conversation)
+                while True:
+                    if wanted is None:
+                        answer = stream.read(READ, self._patience)
+                        self._patience.began()
+                    else:
+                        answer = b""
+                        stream.write(wanted, self._patience)
+                    wanted = conversation.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+            self._patience.limit(DRAIN)
+            with suppress(*WIRE_ERRORS, CallError):  # a last word; the result is there
+                stream.read(READ, self._patience)
+        except WIRE_ERRORS as exc:
+            error = failed(exc, self._patience, self._url.host.decode())
+        else:
+            return result
+        raise error
 
     def close(self) -> None:
         """Give the connection back, or close it if the reply was not read to its end."""
@@ -199,6 +232,32 @@ class AsyncExchange:
                 pass
         except (*WIRE_ERRORS, CallError):
             return  # the answer is complete; only the connection is lost
+
+    async def talk(self, conversation: Conversation[T]) -> T:
+        """What *conversation* returns, over a connection that has changed its protocol."""
+        assert self._reply is not None  # it is open
+        stream = self._reply.extensions["network_stream"]
+        try:
+            try:
+                wanted = next(conversation)
+                while True:
+                    if wanted is None:
+                        answer = await stream.read(READ, self._patience)
+                        self._patience.began()
+                    else:
+                        answer = b""
+                        await stream.write(wanted, self._patience)
+                    wanted = conversation.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+            self._patience.limit(DRAIN)
+            with suppress(*WIRE_ERRORS, CallError):  # a last word; the result is there
+                await stream.read(READ, self._patience)
+        except WIRE_ERRORS as exc:
+            error = failed(exc, self._patience, self._url.host.decode())
+        else:
+            return result
+        raise error
 
     async def close(self) -> None:
         """Give the connection back, or close it if the reply was not read to its end."""

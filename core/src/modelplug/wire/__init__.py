@@ -10,22 +10,30 @@ httpx's `Auth.auth_flow`, made general.
 from modelplug.wire.codec import Codec, Decoder
 from modelplug.wire.messages import (
     Blocking,
+    Conversation,
     EventFlow,
     Flow,
     Request,
     Response,
     Together,
+    Upgrade,
     changed,
 )
+from modelplug.wire.tuning import TuneCall, TuneJob, TuningCodec
 
 __all__ = [
     "Blocking",
     "Codec",
+    "Conversation",
     "Decoder",
     "EventFlow",
     "Flow",
     "Request",
     "Response",
     "Together",
+    "TuneCall",
+    "TuneJob",
+    "TuningCodec",
+    "Upgrade",
     "changed",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import urljoin
 
 from attrs import evolve
@@ -24,7 +24,17 @@ from modelplug.errors import (
 from modelplug.media import Media, Remote, sniff
 from modelplug.retry import retry_after
 from modelplug.types import Endpoint, Event, Secret
-from modelplug.wire.messages import EventFlow, Flow, Request, Response
+from modelplug.wire.messages import (
+    Conversation,
+    EventFlow,
+    Flow,
+    Request,
+    Response,
+    Upgrade,
+)
+
+if TYPE_CHECKING:
+    from modelplug.wire.tuning import TuningCodec
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -54,6 +64,9 @@ class Codec(Generic[C, R]):
 
     options: frozenset[str] = frozenset()
     """Names of call options that this wire knows; the manifest may add more."""
+
+    tuning: type[TuningCodec] | None = None
+    """How the provider tunes the models of this codec, where it does."""
 
     wire_codes: Mapping[str, type[Refused]] = {}
     """Error codes of this wire; those of the provider are in its manifest."""
@@ -133,6 +146,20 @@ class Codec(Generic[C, R]):
                 request = self._again(request, attempt, error)
             else:
                 return response
+
+    def converse(self, request: Request, begin: Callable[[Response], Conversation[T]]) -> Flow[T]:
+        """What the conversation of an `Upgrade` returns, with retries as `send` has them."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer: T | Response = yield Upgrade(self.sign(request), begin)
+                if isinstance(answer, Response):
+                    raise self.parse_error(answer)
+            except CallError as error:
+                request = self._again(request, attempt, error)
+            else:
+                return answer
 
     def poll(
         self,

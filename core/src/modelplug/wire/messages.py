@@ -95,10 +95,27 @@ class Blocking:
     function: Callable[[], Any]
 
 
-Flow = Generator["Request | Together | Blocking", Any, T]
+Conversation = Generator[bytes | None, bytes, T]
+"""Yields bytes to be sent, or None to be sent what has come: b"" once the peer has closed."""
+
+
+@frozen
+class Upgrade:
+    """
+    A `request` for another protocol on the connection, such as WebSocket, and what speaks it.
+
+    With status 101 the answer is what the conversation returns that `begin` makes of the
+    reply's head, else the reply. The connection ends with it; what it has sent last is sent.
+    """
+
+    request: Request
+    begin: Callable[[Response], Conversation[Any]]
+
+
+Flow = Generator["Request | Together | Blocking | Upgrade", Any, T]
 """Yields requests, is sent their responses, returns the result."""
 
-EventFlow = Generator["Request | Together | Blocking | Sequence[Event]", Any, None]
+EventFlow = Generator["Request | Together | Blocking | Upgrade | Sequence[Event]", Any, None]
 """
 A flow that streams. It yields a Request (and is sent the head of the reply), then lists of
 events (and is sent the next bytes of the body, None at its end).

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
-from modelplug.catalog import read_manifest
 from modelplug.hookspecs import hookimpl
 from modelplug.types import ModelType, Training, TrainingPlan
 
 __all__ = ["LlamaFactory", "plugin"]
 
 SCRIPT = Path(__file__).with_name("train.py")
+MANIFEST = Path(__file__).with_name("modelplug.toml")
+
+OFTEN = 0.1
+"""How often it evaluates and saves where nothing is said, as a share of all steps."""
 
 
 @frozen(eq=False)
@@ -25,18 +30,60 @@ class LlamaFactory:
         """A plan for chat models; None for others."""
         if request.type != ModelType.LLM:
             return None
-        given = request.settings.given()
-        if request.method != "lora":
-            for name in ("lora_r", "lora_alpha", "lora_dropout", "lora_targets"):
-                # Defaults of the manifest are there whatever the method is.
-                given.pop(name, None)
-        names = read_manifest(__name__).table("finetune", "llamafactory").settings
-        arguments = {names[name]: value for name, value in given.items()} | dict(request.options)
+        asked = request.to_dict() | {"arguments": arguments(request)}
         return TrainingPlan(
             argv=[request.python, str(SCRIPT), "request.json"],
-            files={"request.json": json.dumps(request.to_dict() | {"arguments": arguments})},
+            files={"request.json": json.dumps(asked)},
             env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
         )
+
+
+def arguments(request: Training) -> dict[str, Any]:
+    """LLaMA-Factory's arguments: what is asked for, over what a run needs."""
+    names = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))["finetune"]["llamafactory"][
+        "settings"
+    ]
+    given = request.settings.given()
+    given.pop("threads", None)  # the environment and torch are told
+    patience = given.pop("patience", None)
+    precision = given.pop("precision", "fp32")
+    if request.method != "lora":
+        # Defaults of the manifest are there whatever the method is.
+        for name in ("lora_r", "lora_alpha", "lora_dropout", "lora_targets"):
+            given.pop(name, None)
+    # transformers takes less than 1 for a share of the steps and 1 for one step.
+    given["warmup"] = min(given.get("warmup", 0.0), 0.999)
+    chosen = {names[name]: value for name, value in given.items()} | dict(request.options)
+    if not isinstance(targets := chosen.get("lora_target", "all"), str):
+        chosen["lora_target"] = ",".join(targets)
+    return {
+        "stage": "sft",
+        "do_train": True,
+        "model_name_or_path": str(request.base.path),
+        "trust_remote_code": request.trust_remote_code,
+        "finetuning_type": request.method,
+        # No template is named: with a name it would add a system prompt of its own. It is
+        # given token ids besides, and reads no data set though it wants the name of one.
+        "dataset": "given",
+        "tokenized_path": str(request.output / "tokens"),
+        "output_dir": str(request.output / "saved"),
+        "resume_from_checkpoint": str(request.resume_from) if request.resume_from else None,
+        "infer_dtype": "float32" if precision == "fp32" else "auto",
+        "bf16": precision == "bf16",
+        "fp16": precision == "fp16",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_steps": 0.01,
+        # True, its default, replaces a loss that is no number by the average of the others.
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps",
+        "save_steps": OFTEN,
+        "save_total_limit": 2,
+        "eval_strategy": "steps" if request.evaluation else "no",
+        "eval_steps": OFTEN,
+        "patience": patience,  # train.py takes it
+        **chosen,
+    }
 
 
 plugin = LlamaFactory()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
-from modelplug.catalog import read_manifest
 from modelplug.hookspecs import hookimpl
 from modelplug.types import ModelType, Training, TrainingPlan
 
 __all__ = ["Swift", "plugin"]
 
 SCRIPT = Path(__file__).with_name("train.py")
+MANIFEST = Path(__file__).with_name("modelplug.toml")
+
+OFTEN = 0.1
+"""How often it evaluates and saves where nothing is said, as a share of all steps."""
 
 
 @frozen(eq=False)
@@ -25,18 +30,56 @@ class Swift:
         """A plan for chat models; None for others."""
         if request.type != ModelType.LLM:
             return None
-        given = request.settings.given()
-        if request.method != "lora":
-            for name in ("lora_r", "lora_alpha", "lora_dropout", "lora_targets"):
-                # Defaults of the manifest are there whatever the method is.
-                given.pop(name, None)
-        names = read_manifest(__name__).table("finetune", "swift").settings
-        arguments = {names[name]: value for name, value in given.items()} | dict(request.options)
+        asked = request.to_dict() | {"arguments": arguments(request)}
         return TrainingPlan(
             argv=[request.python, str(SCRIPT), "request.json"],
-            files={"request.json": json.dumps(request.to_dict() | {"arguments": arguments})},
+            files={"request.json": json.dumps(asked)},
             env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
         )
+
+
+def arguments(request: Training) -> dict[str, Any]:
+    """ms-swift's arguments: what is asked for, over what a run needs."""
+    names = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))["finetune"]["swift"]["settings"]
+    given = request.settings.given()
+    given.pop("threads", None)  # the environment and torch are told
+    patience = given.pop("patience", None)
+    precision = given.pop("precision", "fp32")
+    if request.method != "lora":
+        # Defaults of the manifest are there whatever the method is.
+        for name in ("lora_r", "lora_alpha", "lora_dropout", "lora_targets"):
+            given.pop(name, None)
+    # transformers takes less than 1 for a share of the steps and 1 for one step.
+    given["warmup"] = min(given.get("warmup", 0.0), 0.999)
+    chosen = {names[name]: value for name, value in given.items()} | dict(request.options)
+    if (targets := chosen.get("target_modules")) is not None:
+        chosen["target_modules"] = ["all-linear"] if targets == "all" else list(targets)
+    return {
+        "model": str(request.base.path),
+        "tuner_type": request.method,
+        "template": "dummy",  # not used: it is given token ids
+        "dataset": str(request.data),  # it wants a name, and reads nothing there
+        "split_dataset_ratio": 0,
+        "output_dir": str(request.output / "saved"),
+        "add_version": False,
+        "create_checkpoint_symlink": False,
+        "resume_from_checkpoint": str(request.resume_from) if request.resume_from else None,
+        "torch_dtype": {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[precision],
+        "use_hf": True,  # no hub is asked for a base that is a path
+        "check_model": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_steps": 0.01,
+        # True, its default, replaces a loss that is no number by the average of the others.
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps",
+        "save_steps": OFTEN,
+        "save_total_limit": 2,
+        "eval_strategy": "steps" if request.evaluation else "no",
+        "eval_steps": OFTEN,
+        "patience": patience,  # train.py takes it
+        **chosen,
+    }
 
 
 plugin = Swift()

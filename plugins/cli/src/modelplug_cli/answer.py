@@ -12,16 +12,17 @@ from attrs import define, field
 from modelplug_cli.output import DIM, for_terminal, note, styled, waiting
 
 if TYPE_CHECKING:
+    from modelplug_cli.options import Wanted
     from modelplug.models import Model
     from modelplug.types import Event, Usage
 
 
-def open_chat(model: str, source: str | None, type_: str | None) -> Model:
+def open_chat(wanted: Wanted) -> Model:
     """The chat model of that name; Unsupported for one of another type."""
     import modelplug
     from modelplug.errors import Unsupported
 
-    opened = modelplug.AutoModel(model, source=source, type=type_)
+    opened: Model = modelplug.AutoModel(**wanted)
     if not opened.type.chats:
         msg = f"{opened.model!r} is a model of type {opened.type} and does not chat"
         raise Unsupported(msg)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelplug_cli.options import model_options
+from modelplug_cli.options import Wanted, model_options
 from modelplug_cli.output import note, waiting, write_json
 
 if TYPE_CHECKING:
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="The whole result: usage, reasoning, ...")
 @click.option("--usage", is_flag=True, help="Tokens and seconds, on stderr.")
 def ask(
-    model: str,
+    wanted: Wanted,
     text: tuple[str, ...],
-    source: str | None,
-    type_: str | None,
     system: str | None,
     files: tuple[str, ...],
     schema: Path | None,
@@ -51,7 +49,7 @@ def ask(
 
     question = _question(text)
     options = _options(files, schema)
-    with open_chat(model, source, type_) as opened:
+    with open_chat(wanted) as opened:
         opened.prompt(system)
         if sys.stdout.isatty() and schema is None and not as_json:
             answer = Answer()

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from modelplug_cli.options import model_options
+from modelplug_cli.options import Wanted, model_options
 
 
 @click.command(short_help="Talk with a model, turn by turn.")
@@ -14,7 +14,7 @@ from modelplug_cli.options import model_options
 @click.option("--system", metavar="TEXT", help="What the model is told before it all.")
 @click.option("--usage", is_flag=True, help="Tokens and seconds of each answer, on stderr.")
 def chat(
-    model: str, source: str | None, type_: str | None, system: str | None, usage: bool
+    wanted: Wanted, system: str | None, usage: bool
 ) -> None:
     """
     Talk with MODEL. Ctrl-C stops an answer; the part that came stays in the conversation.
@@ -25,7 +25,7 @@ def chat(
     from modelplug_cli.answer import open_chat
     from modelplug_cli.conversation import Conversation, at_terminal, from_pipe
 
-    with open_chat(model, source, type_) as opened:
+    with open_chat(wanted) as opened:
         talk = Conversation(opened.prompt(system), usage)
         if sys.stdin.isatty():
             at_terminal(talk)

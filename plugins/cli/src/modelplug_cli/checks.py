@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from modelplug.catalog import Provider
+    from modelplug.catalog import Provider, Service
     from modelplug.plugins import Plugins
 
 GB = 1024**3
+HUB_PATIENCE = 3.0
+"""Seconds for a connection to a hub."""
 LITTLE_DISK, LITTLE_MEMORY = 5 * GB, 2 * GB
 """Below these a note is made: the weights of a model of 7e9 parameters at 4 bits take 4.5 GB."""
 
@@ -45,9 +47,12 @@ def all_checks(env: Mapping[str, str]) -> Iterator[Check]:
     yield python()
     yield from plugin_states()
     yield from keys(installed(), env)
+    yield config_map(env)
     yield from engines(installed())
     yield from proxies()
     yield loopback()
+    if "local" in installed().names("runtime"):
+        yield hub(env)
     yield disk(env)
     yield memory()
     yield gpu()
@@ -89,31 +94,57 @@ def plugin_states() -> Iterator[Check]:
 def keys(plugins: Plugins, env: Mapping[str, str]) -> Iterator[Check]:
     """Whether each provider has a key, and whether it looks mangled; never the key."""
     from modelplug.errors import ModelplugError
-    from modelplug.settings import find_keys
-
     for source in plugins.names("create_online"):
         try:
             provider = plugins.provider(source)
         except ModelplugError:
             continue  # told among the plugins
-        found, origin = find_keys(source, provider.key_env, env, pairs=provider.key_pairs)
-        flaws = [flaw for key in found if (flaw := _flaw(key.reveal()))]
-        if not found:
-            yield _no_key(source, provider)
-        elif flaws:
-            yield Check(
-                "key", source, "broken", f"{origin} is set and {flaws[0]}", f"mend {origin}"
-            )
-        else:
-            yield Check("key", source, "ok", f"{origin} is set")
+        yield _key(source, provider, env)
+        for name, service in provider.services.items():
+            if service.key_env or service.key_pairs:
+                yield _key(f"{source}_{name}", service, env)
 
 
-def _no_key(source: str, provider: Provider) -> Check:
+def _key(account: str, told: Provider | Service, env: Mapping[str, str]) -> Check:
+    """The key of a provider, or of one of its services that has keys of its own."""
+    from modelplug.settings import find_keys
+
+    found, origin = find_keys(account, told.key_env, env, pairs=told.key_pairs)
+    flaws = [flaw for key in found if (flaw := _flaw(key.reveal()))]
+    if not found:
+        return _no_key(account, told)
+    if flaws:
+        return Check("key", account, "broken", f"{origin} is set and {flaws[0]}", f"mend {origin}")
+    return Check("key", account, "ok", f"{origin} is set")
+
+
+def _no_key(account: str, told: Provider | Service) -> Check:
     from modelplug.settings import key_variables
 
-    where = f" (get one at {provider.key_url})" if provider.key_url else ""
-    mend = f"set {' or '.join(key_variables(source, provider.key_env))}{where}"
-    return Check("key", source, "note", "not set", mend)
+    where = f" (get one at {told.key_url})" if told.key_url else ""
+    pairs = [" and ".join(pair) for pair in told.key_pairs]
+    mend = f"set {' or '.join([*key_variables(account, told.key_env), *pairs])}{where}"
+    return Check("key", account, "note", "not set", mend)
+
+
+def config_map(env: Mapping[str, str]) -> Check:
+    """The config map that AutoModel reads, every entry of it."""
+    from modelplug.config import load_config
+    from modelplug.errors import ConfigError
+
+    try:
+        found = load_config(True, env)
+    except ConfigError as exc:
+        problem, _, mend = str(exc).rpartition("; ")
+        return Check("config", "map", "broken", problem, mend)
+    if found is None:
+        return Check("config", "map", "ok", "none, and none is needed")
+    where = f"{found.document.shown} ({found.place.origin})"
+    if faults := found.faults():
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        problem, _, mend = str(faults[0]).rpartition("; ")
+        return Check("config", "map", "broken", f"{where}: {problem}{more}", mend)
+    return Check("config", "map", "ok", f"{where}, {len(found.models)} models")
 
 
 def _flaw(key: str) -> str:
@@ -139,9 +170,53 @@ def engines(plugins: Plugins) -> Iterator[Check]:
         found = f"{', '.join(names)}, and nothing that runs them"
         yield Check("local", "engines", "broken", found, "pip install modelplug-local")
     else:
-        yield Check("local", "engines", "ok", ", ".join(names))
+        yield from (_engine(plugins, name) for name in names)
     if weights := plugins.names("weights"):
         yield Check("local", "weights", "ok", f"shipped with plugins: {', '.join(weights)}")
+
+
+def _engine(plugins: Plugins, name: str) -> Check:
+    """The interpreter that an engine runs in."""
+    from modelplug.errors import ModelplugError
+
+    try:
+        python = plugins.runtime().interpreter(name, plugins.engine(name))
+    except ModelplugError as exc:
+        problem, _, mend = str(exc).rpartition("; ")
+        return Check("local", f"engine {name}", "note", problem or mend, mend if problem else "")
+    return Check("local", f"engine {name}", "ok", f"runs in {python}")
+
+
+HUBS = {
+    "modelscope": ("MODELSCOPE_ENDPOINT", "https://modelscope.cn"),
+    "huggingface": ("HF_ENDPOINT", "https://huggingface.co"),
+}
+"""The variable that moves a hub, and where it is otherwise."""
+
+
+def hub(env: Mapping[str, str]) -> Check:
+    """Whether a connection to the hub that weights come from can be opened; nothing is sent."""
+    from urllib.request import getproxies
+
+    from modelplug.settings import resolve
+
+    setting = resolve("source", variable="MODEL_SOURCE", env=env, default="modelscope")
+    name = setting.value if setting else "modelscope"
+    variable, usual = HUBS.get(name, ("", ""))
+    url = urlsplit(env.get(variable) or usual)
+    if env.get("MODELPLUG_OFFLINE", "").strip() or not url.hostname:
+        return Check("network", "hub", "ok", f"{name}: not asked")
+    proxy = urlsplit(getproxies().get(url.scheme, ""))
+    there = proxy if proxy.hostname else url
+    port = there.port or (80 if there.scheme == "http" else 443)
+    through = f" through the proxy {proxy.hostname}" if proxy.hostname else ""
+    try:
+        socket.create_connection((str(there.hostname), port), timeout=HUB_PATIENCE).close()
+    except OSError as exc:
+        mend = f"open the way to it, set {variable} to a mirror, or use weights that are here"
+        found = f"{name}: {url.hostname}{through} cannot be reached: {exc}"
+        return Check("network", "hub", "note", found, mend)
+    return Check("network", "hub", "ok", f"{name}: {url.hostname}{through} can be reached")
 
 
 def proxies() -> Iterator[Check]:

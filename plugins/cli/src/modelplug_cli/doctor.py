@@ -21,10 +21,11 @@ _MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "broken": ("✗", "bo
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def doctor(as_json: bool) -> int:
     """
-    Check Python, plugins (each is imported), keys (set or not; never shown), engines,
-    proxies, loopback, disk, memory and GPU. What is wrong is told with its mend.
+    Check Python, plugins (each is imported), keys (set or not; never shown), the config map,
+    engines and their interpreters, proxies, loopback, the hub, disk, memory and GPU. What is
+    wrong is told with its mend.
 
-    Nothing is sent or downloaded. Exit code 1: something is broken; a note is no problem.
+    Nothing is sent or downloaded: to the hub a connection is opened and closed. Exit code 1: something is broken; a note is no problem.
     """
     from attrs import asdict
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelplug_cli.options import model_options
+from modelplug_cli.options import Wanted, model_options
 from modelplug_cli.output import write_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ AT_ONCE = 1024
 @click.argument("text", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One object: model, vectors and usage.")
 def embed(
-    model: str, text: tuple[str, ...], source: str | None, type_: str | None, as_json: bool
+    wanted: Wanted, text: tuple[str, ...], as_json: bool
 ) -> None:
     """
     Turn each TEXT, or each line of stdin where there is none or it is "-", into a vector: a
@@ -35,7 +35,7 @@ def embed(
     from modelplug.errors import Unsupported
 
     texts = _lines() if text in ((), ("-",)) else iter(text)
-    with modelplug.AutoModel(model, source=source, type=type_) as opened:
+    with modelplug.AutoModel(**wanted) as opened:
         if opened.type not in ("embed", "cross_modal_embed"):
             msg = f"{opened.model!r} is a model of type {opened.type} and gives no vectors"
             raise Unsupported(msg)

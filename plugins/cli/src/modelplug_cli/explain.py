@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelplug_cli.options import model_options
+from modelplug_cli.options import Wanted, model_options
 from modelplug_cli.output import console, write_json
 
 if TYPE_CHECKING:
-    from modelplug.auto.choose import Choice
+    from modelplug.auto.choice import Choice
 
 
 @click.command(short_help="Tell what MODEL would be, and why.")
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def explain(model: str, source: str | None, type_: str | None, as_json: bool) -> int:
+def explain(wanted: Wanted, as_json: bool) -> int:
     """
     Tell which provider or engine MODEL would be served by, and why; what decided each
     setting; a key is never shown. Nothing is sent or started.
@@ -26,7 +26,7 @@ def explain(model: str, source: str | None, type_: str | None, as_json: bool) ->
     """
     import modelplug
 
-    choice = modelplug.explain(model, source=source, type=type_)
+    choice = modelplug.explain(**wanted)
     if as_json:
         write_json(choice.to_dict())
     elif sys.stdout.isatty():
@@ -36,7 +36,7 @@ def explain(model: str, source: str | None, type_: str | None, as_json: bool) ->
     return 1 if choice.kind == "none" else 0
 
 
-_MARK_STYLES = {"✓": "bold green", "✗": "red", "·": "yellow"}
+_MARK_STYLES = {"✓": "bold green", "✗": "red", "·": "yellow", "→": "cyan"}
 
 
 def _show(choice: Choice) -> None:

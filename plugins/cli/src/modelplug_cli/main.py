@@ -17,6 +17,7 @@ COMMANDS = {
     "ask": ("modelplug_cli.ask:ask", "Ask a model one question."),
     "embed": ("modelplug_cli.embed:embed", "Turn texts into vectors."),
     "explain": ("modelplug_cli.explain:explain", "Tell what MODEL would be, and why."),
+    "config": ("modelplug_cli.config:config", "Check, show or convert a config map."),
     "models": ("modelplug_cli.models:models", "Search what the installed plugins offer."),
     "pull": ("modelplug_cli.weights:pull", "Fetch a model's weights."),
     "rm": ("modelplug_cli.weights:rm", "Delete fetched weights."),

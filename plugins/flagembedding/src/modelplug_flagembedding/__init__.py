@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 from attrs import frozen
 
-from modelplug.catalog import read_manifest
 from modelplug.errors import ConfigError
 from modelplug.hookspecs import hookimpl
 from modelplug.types import ModelType, Training, TrainingPlan
@@ -15,6 +15,7 @@ from modelplug.types import ModelType, Training, TrainingPlan
 __all__ = ["FlagEmbedding", "plugin"]
 
 SCRIPT = Path(__file__).with_name("train.py")
+MANIFEST = Path(__file__).with_name("modelplug.toml")
 
 EMBEDDER_ONLY = ("temperature", "pooling", "normalize", "instruction")
 
@@ -34,7 +35,9 @@ class FlagEmbedding:
                 if name in given:
                     msg = f"{name} is a setting of embedders and this is a reranker; leave it out"
                     raise ConfigError(msg)
-        names = read_manifest(__name__).table("finetune", "flagembedding").settings
+        names = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))["finetune"]["flagembedding"][
+            "settings"
+        ]
         arguments = {names[name]: value for name, value in given.items()} | dict(request.options)
         return TrainingPlan(
             argv=[request.python, str(SCRIPT), "request.json"],

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 from attrs import frozen
 
-from modelplug.catalog import read_manifest
 from modelplug.hookspecs import hookimpl
 from modelplug.types import ModelType, Training, TrainingPlan
 
 __all__ = ["Peft", "plugin"]
 
 SCRIPT = Path(__file__).with_name("train.py")
+MANIFEST = Path(__file__).with_name("modelplug.toml")
 
 
 @frozen(eq=False)
@@ -30,7 +31,7 @@ class Peft:
             for name in ("lora_r", "lora_alpha", "lora_dropout", "lora_targets"):
                 # Defaults of the manifest are there whatever the method is.
                 given.pop(name, None)
-        names = read_manifest(__name__).table("finetune", "peft").settings
+        names = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))["finetune"]["peft"]["settings"]
         arguments = {names[name]: value for name, value in given.items()} | dict(request.options)
         return TrainingPlan(
             argv=[request.python, str(SCRIPT), "request.json"],

@@ -8,12 +8,14 @@ from typing import Any
 from modelplug.openai_wire import OpenAIChat
 from modelplug.types import ChatCall, Completion
 from modelplug_qwen.dashscope import DashScope
+from modelplug_qwen.tuning import QwenTuning
 
 
 class QwenChat(DashScope[ChatCall, Completion], OpenAIChat):
     """POST /compatible-mode/v1/chat/completions. `reasoning` in `does`: it thinks unasked."""
 
     path = "/compatible-mode/v1/chat/completions"
+    tuning = QwenTuning
     options = OpenAIChat.options | frozenset(
         "asr_options enable_code_interpreter enable_search enable_thinking preserve_thinking "
         "repetition_penalty search_options thinking_budget top_k translation_options "

@@ -218,6 +218,7 @@ class DashScope(OpenAICodec[C, R]):
             "x-oss-object-acl": policy.x_oss_object_acl,
             "x-oss-forbid-overwrite": policy.x_oss_forbid_overwrite,
             "success_action_status": "200",
+            "x-oss-content-type": media.mime,
         }
         yield from self.send(
             Request(

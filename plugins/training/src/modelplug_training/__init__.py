@@ -12,7 +12,7 @@ from attrs import frozen
 from modelplug import TrainableModule
 from modelplug.errors import ConfigError
 from modelplug.local.tuning import Recipe, Tuner, like, served_by, take_over
-from modelplug.types import Comparison, Tuned, Verdict, Weights
+from modelplug.types import Comparison, ModelType, Tuned, Verdict, Weights
 from modelplug_training import flow
 from modelplug_training.data.prepare import prepare, rows_of
 from modelplug_training.proof.verify import verify
@@ -51,14 +51,14 @@ class Training:
             rows = rows_of(prepare(given, tuned.type, out, forms=FORMS).path)
         instruction = tuned.manifest["model"]["instruction"] or ""
         page = tuned.path / "comparison.html"
-        with closing(like(module, base or tuned.base)) as other:
+        with closing(like(module, base or tuned.base, options=recipe.engine_options)) as other:
             return flow.compare(other, module, rows, tuned.type, instruction, page)
 
     def promote(self, module: TrainableModule, recipe: Recipe, version: str | None) -> Tuned:
         """See Tunable.promote and Tunable.rollback."""
         here = shelf.Shelf(_tuned(module, recipe).path.parent)
         tuned = here.tuned(version or here.before_current())
-        other = like(module, str(tuned.path), _weights(tuned))
+        other = like(module, str(tuned.path), _weights(tuned), recipe.engine_options)
         try:
             other.start()
         except BaseException:
@@ -67,6 +67,13 @@ class Training:
         tuned = here.promote(tuned.version)
         take_over(module, other)
         return tuned
+
+    def conversations(self, path: Path) -> bytes:
+        """See Tuner."""
+        with TemporaryDirectory() as folder:
+            out = Path(folder) / "rows.jsonl"
+            prepare(path, ModelType.LLM, out, forms=("messages",))
+            return out.read_bytes()
 
     def published(self) -> list[Tuned]:
         """See Tuner."""

@@ -79,7 +79,7 @@ class _Trained:
 
 
 def _measure_base(module: TrainableModule, job: Job) -> Measured:
-    with closing(like(module, job.recipe.base, job.served)) as base:
+    with closing(like(module, job.recipe.base, job.served, job.recipe.engine_options)) as base:
         return _measured(base, job, job.asked.settings.instruction)
 
 
@@ -162,6 +162,7 @@ def _lay_out(trained: _Trained, version: Path) -> _Served:
     link_tree(trained.weights, version)
     if adapter := trained.finished.get("adapter"):
         link_tree(job.folder.output / adapter, version / ADAPTER)
+    options = job.recipe.engine_options or {}
     name, context = f"tuned/{job.shelf.name}", job.served.context
     weights = Weights(name, version, "safetensors", job.base.type, context)
     if job.served.format == "gguf":
@@ -176,8 +177,8 @@ def _lay_out(trained: _Trained, version: Path) -> _Served:
     if job.asked.serve == "adapter":
         in_gguf = job.served.format == "gguf"
         path = version / ADAPTER / "adapter.gguf" if in_gguf else version / ADAPTER
-        return _Served(job.served, {"lora": str(path)})
-    return _Served(weights, {})
+        return _Served(job.served, {**options, "lora": str(path)})
+    return _Served(weights, options)
 
 
 def _files(version: Path) -> dict[str, int]:

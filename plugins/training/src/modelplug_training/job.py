@@ -99,8 +99,10 @@ def plan(module: TrainableModule, recipe: Recipe) -> Job:
     ConfigError, UnknownOption, NoModel of what was asked; BadData of what is to be learnt.
     """
     plugins = installed()
-    base_module = like(module, recipe.base)
-    served, engine = served_by(base_module)
+    # An earlier update() may have put an adapter into what the module is served with.
+    if recipe.engine_options is None:
+        recipe.engine_options = dict(module._local.engine_options)
+    served, engine = served_by(like(module, recipe.base, options=recipe.engine_options))
     if served.type not in TRAINABLE:
         msg = f"{recipe.base!r} is of type {served.type}, and {', '.join(TRAINABLE)} can be trained"
         raise Unsupported(msg)
@@ -124,7 +126,7 @@ def plan(module: TrainableModule, recipe: Recipe) -> Job:
     folder = folders.fresh()
     try:
         train, evaluation = _data(recipe, traits, asked, base, folder)
-        template = local.engine_options.get("chat_template")
+        template = _template(recipe.engine_options)
         decided = {
             "base": [str(base.path), _stamp(base.path)],
             "type": str(base.type),
@@ -187,6 +189,18 @@ def _data(
     return train, evaluation.noting(check_apart(train, evaluation))
 
 
+def _template(options: Mapping[str, Any]) -> str | None:
+    """The chat template that the engine is given: its text, or a file's."""
+    given = str(options.get("chat_template") or "")
+    if not given or "{" in given:
+        return given or None
+    try:
+        return Path(given).expanduser().read_text(encoding="utf-8")
+    except OSError as exc:
+        msg = f"the chat template {given!r} cannot be read: {exc.strerror}; check the path"
+        raise ConfigError(msg) from exc
+
+
 def _moved(data: Data, folder: RunFolder) -> Data:
     return data.at(folder.path / data.path.name)
 
@@ -223,7 +237,7 @@ def _as_asked(module: TrainableModule, recipe: Recipe, trainer: str) -> dict[str
         "trainset": os.path.abspath(recipe.trainset or ""),
         "evalset": os.path.abspath(recipe.evalset) if recipe.evalset else None,
         "engine": local.engine_name,
-        "engine_options": dict(local.engine_options),
+        "engine_options": recipe.engine_options,
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from modelplug.errors import ConfigError
 from modelplug.runtime import Device
 from modelplug.types import Deployment, ModelType, Plan
+from modelplug_local.threads import default_threads
 from modelplug_vllm.arguments import arguments
 from modelplug_vllm.families import parser_for
 from modelplug_vllm.files import adapter_rank, chat_template, read_json, sees, text_config
@@ -94,14 +95,8 @@ def _environment(deployment: Deployment, on_gpu: bool, env: Mapping[str, str]) -
         # By itself it binds its threads to the first cores: two engines share those then
         # while others are idle.
         found["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
-        found["OMP_NUM_THREADS"] = env.get("OMP_NUM_THREADS") or str(_threads())
+        found["OMP_NUM_THREADS"] = env.get("OMP_NUM_THREADS") or str(default_threads())
     return found
-
-
-def _threads() -> int:
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, cpus - 1)
 
 
 def _is_on_gpu(python: str, devices: Sequence[Device]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -18,6 +19,8 @@ from modelplug.testing.online.base import (
     Face,
     Make,
     OnlineBase,
+    Test,
+    either_call,
     every_call,
     for_type,
     raised_by,
@@ -32,8 +35,21 @@ DROPPED = Reply(200, {"content-type": "text/event-stream"}, b"x" * 9, close_afte
 """A connection that ends after the head of a reply."""
 
 
+def each_type(test: Test) -> Test:
+    """One case for each type, called and awaited; Unsupported where the manifest has none."""
+
+    @functools.wraps(test)
+    def run(self: OnlineBase, type: str, **fixtures: Any) -> None:
+        if type in self.provider.types:
+            test(self, type, **fixtures)
+        else:
+            self.check_unsupported(type)
+
+    return pytest.mark.parametrize("type", CALLS)(either_call(run))  # type: ignore[return-value]  # wraps keeps the signature
+
+
 class ErrorTests(OnlineBase):
-    """Errors, of whichever type of model the provider offers first."""
+    """Errors, of each type; their classes and fields of whichever the provider has first."""
 
     @property
     def first_type(self) -> str:
@@ -52,6 +68,11 @@ class ErrorTests(OnlineBase):
         if call in STREAMING and not self.streams:
             call = whole
         return call(make(self.first_type, **settings), given, **options)
+
+    def call_type(self, type: str, call: Face, make: Make, **settings: Any) -> Any:
+        """One call of a model of *type* that is made with *settings*."""
+        given, options = CALLS[type]
+        return call(make(type, **settings), given, **options)
 
     @every_call
     def test_an_error_has_its_class_and_its_fields(
@@ -77,19 +98,39 @@ class ErrorTests(OnlineBase):
         assert self.plugin in str(error)
         assert "Traceback" not in str(error)
 
-    @pytest.mark.parametrize("type", CALLS)
+    @each_type
     def test_an_error_has_its_class_with_each_type(
-        self, type: str, server: FaultServer, make: Make
+        self, type: str, call: Face, server: FaultServer, make: Make
     ) -> None:
-        if type not in self.provider.types:
-            self.check_unsupported(type)
-            return
-        given, options = CALLS[type]
         self.serve(server, self._error("AuthRefused"))
 
-        with pytest.raises(errors.AuthRefused):
-            make(type)(given, **options)
+        with pytest.raises(errors.AuthRefused) as caught:
+            self.call_type(type, call, make)
 
+        assert CANARY not in str(caught.value)
+        assert 1 == len(server.requests)
+
+    @each_type
+    def test_a_rate_limit_is_waited_for_with_each_type(
+        self, type: str, call: Face, server: FaultServer, make: Make
+    ) -> None:
+        server.answer(self._error("RateLimited").reply, self._error("AuthRefused").reply)
+
+        with pytest.raises(errors.AuthRefused):
+            self.call_type(type, call, make)
+
+        assert 2 == len(server.requests)
+
+    @each_type
+    def test_a_dropped_connection_is_a_transport_failure_with_each_type(
+        self, type: str, call: Face, server: FaultServer, make: Make
+    ) -> None:
+        server.answer(DROPPED)
+
+        with pytest.raises(TransportFailed) as caught:
+            self.call_type(type, call, make, max_retries=0)
+
+        assert self.plugin == caught.value.provider
         assert 1 == len(server.requests)
 
     def test_only_a_retryable_error_is_tried_again(

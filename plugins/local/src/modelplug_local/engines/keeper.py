@@ -28,7 +28,7 @@ from modelplug_local.engines.states import State
 from modelplug_local.engines.supervisor import SupervisedEngine
 
 _WHILE_STARTING = 0.25
-_WHILE_READY = 5.0
+_WHILE_READY = 2.0
 """Seconds between two looks at whether anybody waits, and whether the state is still there."""
 
 
@@ -66,25 +66,27 @@ class Keeper:
             except EngineFailed as failure:
                 _tell(error=str(failure), log_path=failure.log_path, cause=engine.cause)
                 return
-            self._write()
+            told = self._write()
             _tell(ready=True)
-            self._keep()
+            self._keep(told)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             engine.stop()
             states.remove(self._order["key"], self._process)
 
-    def _keep(self) -> None:
-        while self._engine.status in ("ready", "restarting") and self._is_mine():
+    def _keep(self, told: State) -> None:
+        while self._engine.status in ("ready", "restarting"):
+            is_there = partial(self._is_there, told)
+            changed = self._until(_WHILE_READY, partial(self._differs, told), is_there)
+            if not changed or not is_there():
+                return
             told = self._write()
-            self._until(_WHILE_READY, partial(self._differs, told), self._is_mine)
 
     def _differs(self, told: State) -> bool:
         return (self._engine.status, self._engine.starts) != (told.status, told.starts)
 
-    def _is_mine(self) -> bool:
-        state = states.read(self._order["key"])
-        return state is not None and state.process == self._process
+    def _is_there(self, told: State) -> bool:
+        return states.read(self._order["key"]) == told
 
     def _until(self, every: float, true: Callable[[], bool], goes_on: Callable[[], bool]) -> bool:
         """Until *true*, as long as *goes_on*, asked *every* so many seconds; which it was."""

@@ -140,8 +140,8 @@ def _kept(key: str, state: State) -> Kept:
 
 
 def _as_data(plan: Plan) -> dict[str, Any]:
-    data = asdict(plan, recurse=False)
-    memory = plan.memory
+    data, memory = asdict(plan, recurse=False), plan.memory
+    del data["lacks"]  # for who calls it, not for who runs it
     told = memory and {"device": memory.device, "parts": dict(memory.parts)}
     return data | {"argv": list(plan.argv), "env": dict(plan.env), "memory": told}
 

@@ -175,16 +175,20 @@ class _Child:
         self._buffer = b""
 
     def __enter__(self) -> _Child:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - a list, and no shell
-                [sys.executable, "-P", fetcher.__file__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=_environment(self._access),
-                # Ctrl-C reaches this program, which ends it; it must not print a traceback.
-                start_new_session=True,
-            )
+        try:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(  # noqa: S603 - a list, and no shell
+                    [sys.executable, "-P", fetcher.__file__],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=_environment(self._access),
+                    # Ctrl-C reaches this program, which ends it; it must not print a traceback.
+                    start_new_session=True,
+                )
+        except OSError as exc:
+            msg = f"no process can be started that fetches {self._repository!r}: {exc.strerror}"
+            raise ConfigError(msg) from exc
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,6 +12,7 @@ Out: {revision, files}, then {bytes, cpu} twice a second and {done: {path: sha25
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -300,7 +301,7 @@ def _sorted_out(error: BaseException) -> Problem:
     status = statuses[0] if statuses else None
     if isinstance(error, ImportError):
         return Problem("client", text)
-    if any(isinstance(each, OSError) and each.errno in (28, 122, 30, 13) for each in chain):
+    if any(isinstance(each, OSError) and each.errno in _DISK for each in chain):
         return Problem("disk", text)
     if status == 416 or "Consistency check failed" in text:
         return Problem("wrong", text, status)
@@ -309,6 +310,9 @@ def _sorted_out(error: BaseException) -> Problem:
         kind = _by_status(status) or kind or "nonsense"
     return Problem(kind, text, status)
 
+
+# No space, no quota, a file-size limit, read-only, no permission.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 _KINDS = (
     ("denied", {"GatedRepoError", "AuthenticationError", "PermissionDeniedError"}),

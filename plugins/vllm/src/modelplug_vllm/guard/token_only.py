@@ -5,9 +5,12 @@ vLLM's own key guards /v1, /v2 and /inference alone: /invocations answers chats 
 and /metrics and /docs tell of them (0.32). `--middleware` puts this before all of its routes.
 """
 
+from __future__ import annotations
+
 import hmac
 import json
 import os
+from typing import Any
 
 OPEN = ("/health", "/ping")
 
@@ -15,11 +18,11 @@ OPEN = ("/health", "/ping")
 class TokenOnly:
     """An ASGI application in front of another."""
 
-    def __init__(self, app):
+    def __init__(self, app: Any) -> None:
         self.app = app
         self.wanted = f"Bearer {os.environ['VLLM_API_KEY']}".encode()
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on what may come in; answer 401 in OpenAI's form to the rest."""
         given = dict(scope.get("headers", ())).get(b"authorization", b"")
         is_open = scope["type"] not in ("http", "websocket") or scope["path"] in OPEN

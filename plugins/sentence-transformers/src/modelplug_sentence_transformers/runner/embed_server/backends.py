@@ -32,7 +32,7 @@ PROBES = [_WORDS[: 8 + 8 * at] for at in range(8)]
 Run = Callable[[Mapping[str, Any]], Any]
 
 
-class Graph(torch.nn.Module):
+class Graph(torch.nn.Module):  # type: ignore[misc]  # torch is not looked into
     """Stands where the transformer of torch was, and answers as it did."""
 
     def __init__(self, config: Any, output: str, inputs: list[str], run: Run) -> None:

@@ -156,9 +156,11 @@ class Rerank:
         lengths = self._served.lengths(fields, common, pairs, "documents")
         scores = results_of(self._served.begin(common, pairs, lengths), request)
         best = sorted(range(len(scores)), key=lambda at: -scores[at])[:top]
-        results = [{"index": at, "relevance_score": float(scores[at])} for at in best]
-        if return_documents:
-            results = [each | {"document": {"text": documents[each["index"]]}} for each in results]
+        results = [
+            {"index": at, "relevance_score": float(scores[at])}
+            | ({"document": {"text": documents[at]}} if return_documents else {})
+            for at in best
+        ]
         tokens = sum(lengths)
         return {
             "model": self._served.name,
