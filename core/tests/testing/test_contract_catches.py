@@ -92,7 +92,10 @@ CAUGHT_BY: dict[str, set[str]] = {
         TRIED_AGAIN,
         "test_an_exhausted_quota_is_not_tried_again",
     },
-    "quotes_the_key": {f"{KEY_IN}part_of_a_refused_key_error"},
+    "quotes_the_key": {
+        f"{KEY_IN}part_of_a_refused_key_error",
+        "test_an_error_has_its_class_with_each_type",
+    },
     "remembers_the_prompt": {"test_a_shared_view_is_independent"},
     "retries_after_output": {ANSWERS, BROKEN, BROKEN_ASYNC},
     "sends_no_key": {"test_the_key_is_sent"},

@@ -120,6 +120,7 @@ def test_a_local_recording_is_uploaded_first(
         "x-oss-object-acl": "private",
         "x-oss-forbid-overwrite": "true",
         "success_action_status": "200",
+        "x-oss-content-type": "audio/x-wav",
     } == upload.form
     assert [("file", WAV)] == upload.files
     assert {"file_urls": ["oss://d/my_talk.wav"]} == played.bodies[2]["input"]

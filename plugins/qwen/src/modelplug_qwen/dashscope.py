@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from modelplug.media import Media
 from modelplug.openai_wire import OpenAICodec, read_usage
 from modelplug.types import Usage
 from modelplug.wire import Flow, Request, Response
+from modelplug_qwen.live import LiveTask
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -194,6 +195,24 @@ class DashScope(OpenAICodec[C, R]):
                 raise NotFound(msg, status=response.status, code="UNKNOWN")
             msg = f"a task is {task.task_status!r}, which is no known state @ $.output.task_status"
             raise BadReply(msg)
+
+    # Live tasks.
+
+    def live(
+        self,
+        payload: Mapping[str, Any],
+        inputs: Sequence[bytes | Mapping[str, Any]],
+        streaming: str,
+    ) -> LiveTask:
+        """A task on the WebSocket, whose failure is an error as on the other routes."""
+        return LiveTask(payload, inputs, streaming, self._live_failed)
+
+    def opening(self, task: LiveTask) -> Request:
+        """The request that opens *task*'s WebSocket."""
+        return task.request(self.endpoint.url, self.endpoint.api_key, self.endpoint.timeouts)
+
+    def _live_failed(self, told: Mapping[str, Any]) -> CallError:
+        return self.task_failed(Response(200), told, "task failed")
 
     # Uploads.
 

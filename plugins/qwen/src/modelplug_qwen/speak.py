@@ -6,13 +6,17 @@ from typing import Any
 
 from attrs import frozen
 
-from modelplug.errors import ConfigError, Unsupported
+from modelplug.errors import BadReply, ConfigError, Unsupported
+from modelplug.media import Media
 from modelplug.types import Produced, SpeakCall
 from modelplug.wire import Flow, Request
 from modelplug_qwen.dashscope import DashScope, matches, usage_of
 
-LIVE = ("cosyvoice-v1*", "cosyvoice-v2*", "sambert*", "*realtime*")
+LIVE = ("cosyvoice-v1*", "cosyvoice-v2*", "sambert*")
 """Models that speak on a WebSocket alone."""
+
+ELSEWHERE = ("*realtime*",)
+"""Models that talk back and forth while one listens, on a WebSocket of another kind."""
 
 SYNTHESIZER = ("cosyvoice*", "qwen-audio-*tts*")
 """Models of another route, each with voices of its own."""
@@ -40,6 +44,9 @@ class QwenSpeak(DashScope[SpeakCall, Produced]):
 
     def flow(self, call: SpeakCall) -> Flow[Produced]:
         """The sound, fetched at once: its URL lives a day."""
+        if matches(call.model, LIVE):
+            produced = yield from self._live(call)
+            return produced
         response = yield from self.send(self.build_request(call))
         with self.reading(response):
             url = response.parse(_Reply).output.audio.url
@@ -49,15 +56,10 @@ class QwenSpeak(DashScope[SpeakCall, Produced]):
 
     def build_request(self, call: SpeakCall) -> Request:
         """The request for *call*."""
-        if matches(call.model, LIVE):
-            msg = (
-                f"{call.model} speaks on a WebSocket, which is not spoken here; "
-                f"use qwen3-tts-flash or cosyvoice-v3"
-            )
+        if matches(call.model, ELSEWHERE):
+            msg = f"{call.model} is for conversations; use qwen3-tts-flash or cosyvoice-v3"
             raise Unsupported(msg)
-        if call.resume:
-            msg = f"{call.model} speaks at once and has no tasks; leave resume= out"
-            raise Unsupported(msg)
+        self._check_begun(call)
         payload: dict[str, Any] = {"model": call.model, "input": {"text": call.text}}
         if matches(call.model, SYNTHESIZER):
             if "voice" not in call.options:
@@ -67,3 +69,36 @@ class QwenSpeak(DashScope[SpeakCall, Produced]):
             return self.native("/services/audio/tts/SpeechSynthesizer", payload)
         payload["input"] |= {"voice": "Cherry", **call.options}
         return self.native("/services/aigc/multimodal-generation/generation", payload)
+
+    def _live(self, call: SpeakCall) -> Flow[Produced]:
+        self._check_begun(call)
+        parameters: dict[str, Any] = {"text_type": "PlainText", "format": "mp3", **call.options}
+        told = {"text": call.text}
+        payload = {
+            "model": call.model,
+            "task_group": "audio",
+            "task": "tts",
+            "function": "SpeechSynthesizer",
+            "parameters": parameters,
+        }
+        if matches(call.model, ("sambert*",)):  # the voice is in the model's name
+            task = self.live({**payload, "input": told}, (), "out")
+        else:
+            if "voice" not in parameters:
+                msg = f"{call.model} has no voice that fits all its versions; pass voice="
+                raise ConfigError(msg)
+            said = {name: payload[name] for name in ("model", "task_group", "task", "function")}
+            task = self.live({**payload, "input": {}}, [{**said, "input": told}], "duplex")
+        heard = yield from self.converse(self.opening(task), task.begin)
+        if not heard.sound:
+            msg = f"{call.model} ended its task and said nothing"
+            raise BadReply(msg, provider=self.endpoint.provider, request_id=task.id)
+        kind = str(parameters["format"])
+        mime = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg"}.get(kind, "")
+        sound = Media(heard.sound, mime or f"audio/{kind}")
+        return Produced((sound,), call.model, usage_of(heard.usage), raw={"usage": heard.usage})
+
+    def _check_begun(self, call: SpeakCall) -> None:
+        if call.resume:
+            msg = f"{call.model} speaks at once and has no tasks; leave resume= out"
+            raise Unsupported(msg)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import evolve
 
 from modelplug.errors import Unsupported
 from modelplug.media import Media, Remote
-from modelplug.types import ChatCall, TranscribeCall, Transcript
+from modelplug.types import ChatCall, Segment, TranscribeCall, Transcript
 from modelplug.wire import Flow
 from modelplug_qwen.chat import QwenChat
 from modelplug_qwen.dashscope import DashScope, matches, seconds_of
@@ -17,8 +18,14 @@ from modelplug_qwen.recordings import QwenRecordings
 RECORDINGS = ("paraformer*", "sensevoice*", "fun-asr*", "*-filetrans*")
 """Models that take recordings at a URL, as tasks. What is no such pattern goes by chat."""
 
-LIVE = ("*realtime*", "gummy*")
+LIVE = ("paraformer-realtime*", "fun-asr-realtime*")
 """Models that listen on a WebSocket alone."""
+
+ELSEWHERE = ("*realtime*", "gummy*")
+"""Models that listen on a WebSocket of another kind, or translate on it."""
+
+PIECE = 12_800
+"""Bytes of one message of sound, as the vendor's SDK sends a file."""
 
 ASK = "Write down what is said, word for word, and nothing else."
 """What models that chat about sound are asked; `prompt=` replaces it."""
@@ -33,15 +40,18 @@ class QwenTranscribe(DashScope[TranscribeCall, Transcript]):
 
     options = frozenset(
         "asr_options channel_id diarization_enabled enable_itn enable_words language "
-        "language_hints prompt".split()
+        "format language_hints prompt sample_rate".split()
     )
 
     def flow(self, call: TranscribeCall) -> Flow[Transcript]:
         """The whole call."""
         if matches(call.model, LIVE):
+            transcript = yield from self._live(call)
+            return transcript
+        if matches(call.model, ELSEWHERE):
             msg = (
-                f"{call.model} listens on a WebSocket, which is not spoken here; "
-                f"use qwen3-asr-flash, or fun-asr for long recordings"
+                f"{call.model} is for conversations; use qwen3-asr-flash, paraformer-realtime-v2, "
+                f"or fun-asr for long recordings"
             )
             raise Unsupported(msg)
         if call.resume or matches(call.model, RECORDINGS):
@@ -57,6 +67,63 @@ class QwenTranscribe(DashScope[TranscribeCall, Transcript]):
             usage=completion.usage,
             raw=completion.raw,
         )
+
+    def _live(self, call: TranscribeCall) -> Flow[Transcript]:
+        """A whole recording, sent as fast as it is taken."""
+        if call.resume:
+            msg = f"{call.model} listens at once and has no tasks; leave resume= out"
+            raise Unsupported(msg)
+        media = yield from self.local_copy(call.file)
+        options = dict(call.options)
+        if "language" in options:
+            options["language_hints"] = [options.pop("language")]
+        payload = {
+            "model": call.model,
+            "task_group": "audio",
+            "task": "asr",
+            "function": "recognition",
+            "input": {},
+            "parameters": {**sound_of(media), **options},
+        }
+        pieces = [media.data[at : at + PIECE] for at in range(0, len(media.data), PIECE)]
+        task = self.live(payload, pieces, "duplex")
+        heard = yield from self.converse(self.opening(task), task.begin)
+        said = [s for s in map(_sentence, heard.outputs) if s is not None]
+        return Transcript(
+            joined(part.text for part in said),
+            tuple(said),
+            duration=seconds_of(heard.usage, "duration"),
+            model=call.model,
+            raw={"outputs": list(heard.outputs)},
+        )
+
+
+def joined(sentences: Iterable[str]) -> str:
+    """One text; Chinese and Japanese have no space between sentences."""
+    text = ""
+    for sentence in sentences:
+        text += (" " if text and text[-1].isascii() else "") + sentence
+    return text
+
+
+def sound_of(media: Media) -> dict[str, Any]:
+    """`format` and `sample_rate`, as far as the file tells them."""
+    kind = media.mime.partition("/")[2].removeprefix("x-")
+    format_ = {"mpeg": "mp3", "ogg": "opus", "L16": "pcm", "basic": "pcm"}.get(kind, kind)
+    rate = 16_000
+    if media.data[:4] == b"RIFF" and len(media.data) >= 28:
+        rate = int.from_bytes(media.data[24:28], "little")
+    return {"format": format_, "sample_rate": rate}
+
+
+def _sentence(output: Mapping[str, Any]) -> Segment | None:
+    """A sentence that is finished; those before it are repeated while they grow."""
+    told = output.get("sentence")
+    if not isinstance(told, dict) or not isinstance(told.get("end_time"), int | float):
+        return None
+    begin = told.get("begin_time")
+    start = begin / 1000 if isinstance(begin, int | float) else 0.0
+    return Segment(start, told["end_time"] / 1000, str(told.get("text") or ""))
 
 
 def chat_call(call: TranscribeCall) -> ChatCall:
