@@ -63,7 +63,10 @@ line such as `# yaml-language-server: $schema=modelplug.schema.json`.
 def page() -> str:
     """The Markdown page."""
     about = {field.name: field.metadata["about"] for field in Entry.__attrs_attrs__}
-    rows = [f"| `{name}` | {_kind(schema)} | {about[name]} |" for name, schema in field_schemas().items()]
+    rows = [
+        f"| `{name}` | {_kind(schema)} | {about[name]} |"
+        for name, schema in field_schemas().items()
+    ]
     options = " ".join(f"`{name}`" for name in sorted(call_options()))
     return "\n".join(
         [

@@ -7,15 +7,18 @@ Writes a page for each online provider, and the table of them all, from their ma
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attrs import AttrsInstance, fields
 
 from modelplug.catalog import Manifest, Provider, Service
+from modelplug.testing import OPENAI
 from modelplug.types import Limits, ModelType, Quirks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,7 +140,7 @@ def _code(words: Iterable[str]) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """The page of all providers and types."""
+    """The page of all providers and types, and how each pair is tested."""
     types = [type_.value for type_ in ModelType]
     lines = [
         GENERATED,
@@ -146,10 +149,46 @@ def table(rows: list[Row]) -> str:
         f"|---|{'---|' * len(types)}",
     ]
     for source, folder, provider in rows:
-        marks = ["✓" if type_ in provider.types else "" for type_ in types]
+        counts, compared = recorded(folder), compared_with_sdk(source)
+        marks = [
+            f"{counts[type_]}{' †' if type_ in compared else ''}" if type_ in provider.types else ""
+            for type_ in types
+        ]
         name = f"[{source}]({source}.md)" + (" \\*" if "contrib" in folder.parts[0] else "")
         lines.append(f"| {name} | {' | '.join(marks)} |")
-    return "\n".join([*lines, "", "\\* a community plugin, kept by its steward"]) + "\n"
+    return "\n".join([*lines, "", LEGEND])
+
+
+LEGEND = """\
+A pair with a number is offered. All pass the [contract tests](../../how-to/test-a-plugin.md): calls sync, async and streamed, errors,
+faults, a key that leaks nowhere. The number counts documented replies, errors among them, that are compared field by field with
+what comes out; a `vlm` speaks the wire of `llm`, whose replies are not counted twice.
+
+† the vendor's own SDK, on the same server, sends what modelplug sends
+
+\\* a community plugin, kept by its steward
+"""
+
+
+def recorded(folder: Path) -> Counter[str]:
+    """How many replies of each type the tests of the provider in *folder* play."""
+    folders = [ROOT / folder / "tests" / "replies"]
+    if not folders[0].exists():  # on OpenAI's wire alone: the contract's own replies
+        folders = [OPENAI]
+    expected = [file for each in folders for file in each.rglob("expected.toml")]
+    tables = [tomllib.loads(file.read_text(encoding="utf-8")) for file in expected]
+    return Counter(reply.get("type", "llm") for each in tables for reply in each.values())
+
+
+def compared_with_sdk(source: str) -> set[str]:
+    """The types for which vendors/ makes a call with the vendor's SDK."""
+    tree = ast.parse((ROOT / "vendors" / f"test_{source}.py").read_text(encoding="utf-8"))
+    cases = [
+        {keyword.arg: keyword.value for keyword in node.keywords}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Case"
+    ]
+    return {ast.literal_eval(case["type"]) if "type" in case else "llm" for case in cases}
 
 
 def main() -> int:
