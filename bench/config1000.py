@@ -77,7 +77,9 @@ def main() -> None:
             for title, use in USES.items():
                 cost = Cost(Path(name), suffix, entry, use, asked.count, asked.rounds)
                 rows.append(cost.row(f"{title}, {suffix}"))
-                limits.append(f"first {title}, {suffix}: {verdict(cost.more[0], LIMIT, ' ms more')}")
+                limits.append(
+                    f"first {title}, {suffix}: {verdict(cost.more[0], LIMIT, ' ms more')}"
+                )
     print_table(f"a config map of {asked.count} entries, one used", head, rows)
     print()
     print("\n".join(limits))

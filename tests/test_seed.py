@@ -21,7 +21,6 @@ import pytest
 
 import modelplug as mp
 from modelplug import plugins
-from modelplug.errors import PluginNotFound
 from modelplug.settings import variable_of
 from modelplug.testing import FaultServer, Replies, Reply
 
@@ -280,8 +279,37 @@ rerank_model.stop()
     assert results[0][1] >= results[1][1]
 
 
-def test_fine_tuning_says_what_is_missing() -> None:
-    with pytest.raises(PluginNotFound) as caught:
-        run("method = lazyllm.finetune.flagembedding")
+def test_an_embedder_is_tuned_and_served(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELPLUG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    installed = plugins.installed()
+    shipped = installed.manifest("weights", "tiny-embed").folder / "weights" / "tiny-embed"
+    shutil.copytree(shipped, weights / "bge-large-zh-v1.5", dirs_exist_ok=True)
+    data = tmp_path / "embedding_data"
+    data.mkdir()
+    rows = [
+        {"query": f"{word} {place}", "pos": [f"{place} {word}"], "neg": [f"{place} nothing"]}
+        for place, word in enumerate("一 二 三 四 五 六 七 八".split())
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (data / "rows.jsonl").write_text(lines, encoding="utf-8")
 
-    assert "the trainer 'flagembedding'" in str(caught.value)
+    made = run(
+        """
+embedding_model = lazyllm.TrainableModule('bge-large-zh-v1.5')\\
+    .finetune_method(lazyllm.finetune.flagembedding)\\
+    .trainset('/path/to/embedding_data')\\
+    .mode('finetune')
+embedding_model.update()
+embeddings = embedding_model("这是一个测试文本")
+embedding_model.stop()
+""".replace("/path/to/embedding_data", str(data))
+    )
+
+    tuned = made["embedding_model"].tuned
+    assert ("bge-large-zh-v1.5", True) == (tuned.name, tuned.manifest["proven"])
+    assert "flagembedding" == tuned.manifest["trainer"]["name"]
+    assert tmp_path / "home" in tuned.path.parents
+    assert 128 == len(made["embeddings"])

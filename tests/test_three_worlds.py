@@ -1,12 +1,14 @@
 """
-One class, three worlds: a provider, an engine that is attached by its URL, and an engine that
-is started here. Results, events and errors are the same in each.
+One program, three worlds: a provider, an engine that is attached by its URL, and an engine that
+is started here, by the config map alone. Results, events and errors are the same in each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,28 +24,40 @@ ANSWER = "The capital of France is Paris."
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 32}
 
 World = Callable[[str], Model]
-"""Gives the model of a type: llm, embed or rerank."""
+"""Gives the model of a type: llm, embed or rerank. The same program in each world."""
 
 NAMES = {"llm": "tiny", "embed": "tiny-embed", "rerank": "tiny-rerank"}
 SOURCES = {"llm": "openai", "embed": "openai", "rerank": "siliconflow"}
 DOCUMENTS = ["A stone lies.", "A kite flies.", "Bread is tasty."]
 
 
+def program(name: str) -> Model:
+    """What a user's program does; the config map alone says in which world."""
+    return mp.AutoModel(name)
+
+
+def configure(entries: Mapping[str, object]) -> None:
+    """The config map of the working directory."""
+    Path("modelplug.yaml").write_text(json.dumps(entries))
+
+
 @pytest.fixture
-def online(server: FaultServer, key: str) -> World:
+def online(server: FaultServer, key: str, monkeypatch: pytest.MonkeyPatch) -> World:
     """A provider's API."""
-    return lambda type: mp.OnlineModule(
-        "some-model", source=SOURCES[type], type=type, url=server.url, api_key=key
-    )
+    monkeypatch.setenv("TEAM_KEY", key)
+    common = {"name": "some-model", "url": server.url, "api_key": "env:TEAM_KEY"}
+    configure({type: {"type": type, "source": SOURCES[type], **common} for type in NAMES})
+    return program
 
 
 @pytest.fixture
 def started() -> Iterator[World]:
     """Engines that are started here."""
-    made: list[mp.TrainableModule] = []
+    configure({type: {"source": "local", "name": name} for type, name in NAMES.items()})
+    made: list[Model] = []
 
     def world(type: str) -> Model:
-        made.append(mp.TrainableModule(NAMES[type]))
+        made.append(program(type))
         return made[-1]
 
     yield world
@@ -52,20 +66,30 @@ def started() -> Iterator[World]:
 
 
 @pytest.fixture
-def attached(started: World) -> World:
+def attached(started: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The same engines, as somebody else's who was told their URL and their key."""
 
     def world(type: str) -> Model:
         there = started(type)
-        here = mp.TrainableModule(NAMES[type], type=type)
-        return here.deploy_method(mp.deploy.llama_cpp, url=there.url, api_key=there.api_key)
+        entry = {"framework": "llama_cpp", "type": type, "name": NAMES[type], "url": there.url}
+        assert there.api_key is not None
+        monkeypatch.setenv("ENGINE_KEY", there.api_key.reveal())
+        Path("attached.yaml").write_text(json.dumps({type: entry | {"api_key": "env:ENGINE_KEY"}}))
+        monkeypatch.setenv("MODELPLUG_AUTO_MODEL_CONFIG_MAP_PATH", "attached.yaml")
+        try:
+            return program(type)
+        finally:
+            monkeypatch.delenv("MODELPLUG_AUTO_MODEL_CONFIG_MAP_PATH")
 
     return world
 
 
 @pytest.fixture(params=["online", "attached", "started"])
-def world(request: pytest.FixtureRequest) -> World:
+def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> World:
     """Each world in turn."""
+    monkeypatch.chdir(tmp_path)
     chosen: World = request.getfixturevalue(request.param)
     return chosen
 

@@ -91,13 +91,19 @@ def test_a_text_that_is_not_utf8_is_told_without_the_text() -> None:
 
 def test_aliases_that_multiply_are_refused() -> None:
     lines = ["a: &a [{temperature: 1}]"]
-    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
+    lines += [
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
     bomb = config("\n".join(lines) + "\n")
 
     with pytest.raises(BadConfig) as caught:
         bomb.entries("i")
 
-    assert "m.yaml, line 9, i: more than 100000 values, or lists in lists in lists; write it without aliases" == str(caught.value)
+    assert (
+        "m.yaml, line 9, i: more than 100000 values, or lists in lists in lists; write it without aliases"
+        == str(caught.value)
+    )
 
 
 @pytest.mark.parametrize("name", ["m.yaml", "m.toml"])
@@ -111,7 +117,9 @@ def test_nesting_without_end_is_a_fault_and_no_crash(name: str) -> None:
 
 
 def test_an_entry_has_its_fields_and_its_call_options() -> None:
-    text = "chat:\n  source: acme\n  temperature: 0.2\n  options: {depth: 3, top_p: 1}\n  type: sd\n"
+    text = (
+        "chat:\n  source: acme\n  temperature: 0.2\n  options: {depth: 3, top_p: 1}\n  type: sd\n"
+    )
 
     (found,) = config(text).entries("chat")
 
@@ -182,7 +190,10 @@ def test_json_is_read_too() -> None:
 IDS = "chat:\n- {id: one, source: acme}\n- {config_id: two, source: beta}\ntalk: {id: three, source: acme}\n"
 
 
-@pytest.mark.parametrize(("config_id", "model", "source"), [("one", "", "acme"), ("two", "chat", "beta"), ("three", "", "acme")])
+@pytest.mark.parametrize(
+    ("config_id", "model", "source"),
+    [("one", "", "acme"), ("two", "chat", "beta"), ("three", "", "acme")],
+)
 def test_an_id_names_one_entry(config_id: str, model: str, source: str) -> None:
     assert source == config(IDS).with_id(config_id, model).entry.source
 
@@ -190,13 +201,31 @@ def test_an_id_names_one_entry(config_id: str, model: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("config_id", "model", "told"),
     [
-        ("tow", "", "m.yaml has no entry with the id 'tow' (it has: 'one', 'two', 'three'); did you mean 'two'?"),
-        ("zebra", "talk", "m.yaml has no entry of 'talk' with the id 'zebra' (it has: 'three'); name one of these"),
-        ("three", "chat", "m.yaml has no entry of 'chat' with the id 'three' (it has: 'one', 'two'); that id is an entry's of 'talk'"),
-        ("one", "nobody", "m.yaml has no entry of 'nobody' with the id 'one' (it has: none); that id is an entry's of 'chat'"),
+        (
+            "tow",
+            "",
+            "m.yaml has no entry with the id 'tow' (it has: 'one', 'two', 'three'); did you mean 'two'?",
+        ),
+        (
+            "zebra",
+            "talk",
+            "m.yaml has no entry of 'talk' with the id 'zebra' (it has: 'three'); name one of these",
+        ),
+        (
+            "three",
+            "chat",
+            "m.yaml has no entry of 'chat' with the id 'three' (it has: 'one', 'two'); that id is an entry's of 'talk'",
+        ),
+        (
+            "one",
+            "nobody",
+            "m.yaml has no entry of 'nobody' with the id 'one' (it has: none); that id is an entry's of 'chat'",
+        ),
     ],
 )
-def test_an_id_that_is_not_there_is_told_with_those_that_are(config_id: str, model: str, told: str) -> None:
+def test_an_id_that_is_not_there_is_told_with_those_that_are(
+    config_id: str, model: str, told: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         config(IDS).with_id(config_id, model)
 
@@ -207,7 +236,10 @@ def test_one_id_twice_is_told() -> None:
     with pytest.raises(ConfigError) as caught:
         config("a: {id: x}\nb: {id: x}\n").with_id("x")
 
-    assert "m.yaml: several entries of 'a' and 'b' have the id 'x'; give each entry an id of its own" == str(caught.value)
+    assert (
+        "m.yaml: several entries of 'a' and 'b' have the id 'x'; give each entry an id of its own"
+        == str(caught.value)
+    )
 
 
 # Where it is found.
@@ -216,7 +248,11 @@ def test_one_id_twice_is_told() -> None:
 def write(name: str, source: str) -> None:
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    toml = f'[tool.modelplug.chat]\nsource = "{source}"\n' if path.name == "pyproject.toml" else f'[chat]\nsource = "{source}"\n'
+    toml = (
+        f'[tool.modelplug.chat]\nsource = "{source}"\n'
+        if path.name == "pyproject.toml"
+        else f'[chat]\nsource = "{source}"\n'
+    )
     path.write_text(toml if path.suffix == ".toml" else f"chat: {{source: {source}}}\n")
 
 
@@ -240,8 +276,19 @@ def test_a_map_is_found_in_the_usual_places(name: str, origin: str) -> None:
 
 
 def test_each_place_comes_before_the_next() -> None:
-    env = {"MODELPLUG_AUTO_MODEL_CONFIG_MAP_PATH": "ours.yaml", "LAZYLLM_AUTO_MODEL_CONFIG_MAP_PATH": "theirs.yaml", "XDG_CONFIG_HOME": "home"}
-    for name in ("given.yaml", "ours.yaml", "theirs.yaml", "modelplug.yaml", "pyproject.toml", "home/modelplug/modelplug.yaml"):
+    env = {
+        "MODELPLUG_AUTO_MODEL_CONFIG_MAP_PATH": "ours.yaml",
+        "LAZYLLM_AUTO_MODEL_CONFIG_MAP_PATH": "theirs.yaml",
+        "XDG_CONFIG_HOME": "home",
+    }
+    for name in (
+        "given.yaml",
+        "ours.yaml",
+        "theirs.yaml",
+        "modelplug.yaml",
+        "pyproject.toml",
+        "home/modelplug/modelplug.yaml",
+    ):
         write(name, "acme")
     seen: list[tuple[str, str]] = []
 
@@ -279,17 +326,26 @@ def test_a_pyproject_of_somebody_else_is_no_map() -> None:
     assert find_config(True, {"XDG_CONFIG_HOME": "home"}) is None
 
 
-@pytest.mark.parametrize("variable", ["MODELPLUG_AUTO_MODEL_CONFIG_MAP_PATH", "LAZYLLM_AUTO_MODEL_CONFIG_MAP_PATH"])
+@pytest.mark.parametrize(
+    "variable", ["MODELPLUG_AUTO_MODEL_CONFIG_MAP_PATH", "LAZYLLM_AUTO_MODEL_CONFIG_MAP_PATH"]
+)
 def test_a_variable_that_names_no_file_is_an_error(variable: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_config(True, {variable: "gone.yaml"})
 
-    assert f"the config map 'gone.yaml' ({variable}) cannot be read: No such file or directory; check the path" == str(caught.value)
+    assert (
+        f"the config map 'gone.yaml' ({variable}) cannot be read: No such file or directory; check the path"
+        == str(caught.value)
+    )
 
 
 def test_a_file_that_changed_is_read_anew() -> None:
-    assert ["acme"] == [found.entry.source for found in config("chat: {source: acme}\n").entries("chat")]
-    assert ["beta-2"] == [found.entry.source for found in config("chat: {source: beta-2}\n").entries("chat")]
+    assert ["acme"] == [
+        found.entry.source for found in config("chat: {source: acme}\n").entries("chat")
+    ]
+    assert ["beta-2"] == [
+        found.entry.source for found in config("chat: {source: beta-2}\n").entries("chat")
+    ]
 
 
 def test_programs_run_from_a_map_that_somebody_named_alone() -> None:
@@ -299,7 +355,9 @@ def test_programs_run_from_a_map_that_somebody_named_alone() -> None:
 
     assert config(text).entries("chat")
     assert here is not None
-    assert ["modelplug.yaml, line 1, chat.api_key: a config map of the working directory runs no program; use env: or file:, or name this file with config= or the variable"] == [str(fault) for fault in here.faults()]
+    assert [
+        "modelplug.yaml, line 1, chat.api_key: a config map of the working directory runs no program; use env: or file:, or name this file with config= or the variable"
+    ] == [str(fault) for fault in here.faults()]
 
 
 # The schema.
@@ -307,7 +365,12 @@ def test_programs_run_from_a_map_that_somebody_named_alone() -> None:
 
 def test_the_schema_is_draft_2020_12_and_takes_what_is_taken() -> None:
     schema = config_schema()
-    good = {"$schema": "x", "sources": ["acme"], "chat": {"source": "acme", "url": ["a"], "temperature": 0.1}, "talk": [{"id": "a"}]}
+    good = {
+        "$schema": "x",
+        "sources": ["acme"],
+        "chat": {"source": "acme", "url": ["a"], "temperature": 0.1},
+        "talk": [{"id": "a"}],
+    }
 
     assert [] == faults(good, schema, "$")
     assert schema == json.loads(json.dumps(schema))
@@ -330,9 +393,27 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip
-FIELDS = st.sampled_from(["id", "source", "name", "url", "api_key", "type", "framework", "deploy_config", "strict", "stream", "options", "temperature", "urll"])
+FIELDS = st.sampled_from(
+    [
+        "id",
+        "source",
+        "name",
+        "url",
+        "api_key",
+        "type",
+        "framework",
+        "deploy_config",
+        "strict",
+        "stream",
+        "options",
+        "temperature",
+        "urll",
+    ]
+)
 ENTRIES = st.dictionaries(FIELDS, VALUES, max_size=4)
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=10)
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=10
+)
 MAPS = st.dictionaries(NAMES, ENTRIES | st.lists(ENTRIES, max_size=3) | VALUES, max_size=4)
 
 
@@ -355,17 +436,29 @@ def loads_or_tells(folder: Path, name: str, data: bytes) -> None:
 
 
 @given(MAPS)
-def test_any_yaml_loads_or_tells_where_it_is_wrong(tmp_path_factory: Any, data: dict[str, Any]) -> None:
-    loads_or_tells(tmp_path_factory.getbasetemp(), "any.yaml", yaml.safe_dump(data, allow_unicode=True).encode())
+def test_any_yaml_loads_or_tells_where_it_is_wrong(
+    tmp_path_factory: Any, data: dict[str, Any]
+) -> None:
+    loads_or_tells(
+        tmp_path_factory.getbasetemp(),
+        "any.yaml",
+        yaml.safe_dump(data, allow_unicode=True).encode(),
+    )
 
 
 @given(MAPS)
-def test_any_json_loads_or_tells_where_it_is_wrong(tmp_path_factory: Any, data: dict[str, Any]) -> None:
+def test_any_json_loads_or_tells_where_it_is_wrong(
+    tmp_path_factory: Any, data: dict[str, Any]
+) -> None:
     text = json.dumps(data, ensure_ascii=False, indent=1)
     loads_or_tells(tmp_path_factory.getbasetemp(), "any.json", text.encode())
 
 
-@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.text("abc:[]{}-#&*!|>'\"%@` \n\t=.$", max_size=80).map(str.encode))
+@given(
+    st.binary(max_size=200)
+    | st.text(max_size=200).map(str.encode)
+    | st.text("abc:[]{}-#&*!|>'\"%@` \n\t=.$", max_size=80).map(str.encode)
+)
 def test_any_bytes_load_or_tell_where_they_are_wrong(tmp_path_factory: Any, data: bytes) -> None:
     for name in ("any.yaml", "any.toml", "pyproject.toml"):
         loads_or_tells(tmp_path_factory.getbasetemp(), name, data)
@@ -380,17 +473,26 @@ TOML_MAPS = st.dictionaries(
 
 
 def as_toml(data: dict[str, dict[str, Any]]) -> str:
-    tables = [f"[{json.dumps(name, ensure_ascii=False)}]\n" + "".join(f"{key} = {orjson.dumps(value).decode()}\n" for key, value in fields.items()) for name, fields in data.items()]
+    tables = [
+        f"[{json.dumps(name, ensure_ascii=False)}]\n"
+        + "".join(f"{key} = {orjson.dumps(value).decode()}\n" for key, value in fields.items())
+        for name, fields in data.items()
+    ]
     return "\n".join(tables).replace("\x7f", "\\u007f")
 
 
 @pytest.mark.parametrize(
     ("suffix", "dump", "cut"),
-    [(".yaml", lambda data: yaml.safe_dump(data, allow_unicode=True, sort_keys=False), cut_yaml), (".toml", as_toml, cut_toml)],
+    [
+        (".yaml", lambda data: yaml.safe_dump(data, allow_unicode=True, sort_keys=False), cut_yaml),
+        (".toml", as_toml, cut_toml),
+    ],
     ids=["yaml", "toml"],
 )
 @given(data=TOML_MAPS)
-def test_a_map_that_is_cut_says_the_same_as_the_whole(data: dict[str, Any], suffix: str, dump: Callable[[Any], str], cut: Any) -> None:
+def test_a_map_that_is_cut_says_the_same_as_the_whole(
+    data: dict[str, Any], suffix: str, dump: Callable[[Any], str], cut: Any
+) -> None:
     text = dump(data)
     path = Path(f"m{suffix}")
     whole = Document(path, "m", text, cut_from=10**9)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from modelplug.types import Training, TrainingPlan
 from modelplug_flagembedding import plugin
@@ -75,17 +73,6 @@ def test_an_embedder_learns_what_no_model_knows(embedder: Trial) -> None:
 
     assert after < 2 < 8 < before
     assert accuracy(embedder.event("finished")["probes"], "") >= 0.95
-
-
-def test_its_base_knew_nothing_of_it(trial: Trial, weights_folder: Path) -> None:
-    settings = EMBEDDER | {"steps": 1, "lr": 0.0}
-    request = trial.request(
-        weights_folder / "tiny-embed", "embed", ROWS, probes=probes(), **settings
-    )
-
-    assert 0 == trial.run(plan(request)), trial.log
-
-    assert accuracy(trial.event("finished")["probes"], "") <= 0.15
 
 
 def test_its_events_come_in_order(embedder: Trial) -> None:
@@ -154,36 +141,6 @@ def test_one_that_was_killed_goes_on_as_if_it_had_not_been(
     assert {step: whole[step] for step in resumed} == pytest.approx(resumed, abs=0.2)
 
 
-def test_one_that_is_told_to_stop_keeps_what_it_has(trial: Trial, weights_folder: Path) -> None:
-    settings = EMBEDDER | {"epochs": 1000, "log_every": 1}
-    request = trial.request(weights_folder / "tiny-embed", "embed", ROWS, **settings)
-
-    assert 0 == trial.stop_after(plan(request), "metric"), trial.log
-
-    assert trial.event("finished")["stopped"] is True
-    assert (trial.output / "model" / "modules.json").exists()
-
-
-def test_a_loss_that_is_no_number_ends_it(trial: Trial, weights_folder: Path) -> None:
-    base = trial.folder / "base"
-    shutil.copytree(weights_folder / "tiny-embed", base)
-    weights = load_file(base / "model.safetensors")
-    name = "embeddings.LayerNorm.weight"
-    save_file(
-        weights | {name: np.full_like(weights[name], np.nan)},
-        base / "model.safetensors",
-        metadata={"format": "pt"},
-    )
-
-    assert 1 == trial.run(plan(trial.request(base, "embed", ROWS, **EMBEDDER)))
-
-    assert ("nan", "the loss is nan at step 5") == (
-        trial.event("failed")["kind"],
-        trial.event("failed")["text"],
-    )
-    assert [] == list(trial.output.glob("checkpoint-*"))
-
-
 def test_a_reranker_learns_what_marks_a_document(trial: Trial, weights_folder: Path) -> None:
     held_out = marked(20, seed=2)
     asked = [
@@ -211,15 +168,3 @@ def test_a_reranker_learns_what_marks_a_document(trial: Trial, weights_folder: P
     assert 20 == sum(group[0] == max(group) for group in groups)
     # 100 rows are 6 batches of 16 and one of 4, which is a step too.
     assert 28 == trial.event("finished")["total"]
-
-
-def test_a_reranker_is_not_trained_on_positives_alone(trial: Trial, weights_folder: Path) -> None:
-    rows = [row | {"neg": []} for row in marked(20)]
-
-    assert 1 == trial.run(plan(trial.request(weights_folder / "tiny-rerank", "rerank", rows)))
-
-    failed = trial.event("failed")
-    assert ("data", "a reranker learns nothing from positives alone") == (
-        failed["kind"],
-        failed["text"],
-    )

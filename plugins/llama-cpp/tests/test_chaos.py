@@ -48,16 +48,21 @@ def test_a_stream_whose_engine_is_killed_ends_with_an_error_that_can_be_tried_ag
 
 def test_an_awaited_stream_hears_of_it_too(llm: Any) -> None:
     async def read() -> None:
-        async for _ in llm.astream("Tell me a story.", **ENDLESS):
-            if (pid := llm._local.engine.pid) is not None:
-                os.kill(pid, signal.SIGKILL)
+        stream = llm.astream("Tell me a story.", **ENDLESS)
+        await anext(stream)
+        os.kill(llm._local.engine.pid, signal.SIGKILL)
+        async for _ in stream:
+            pass
 
     with pytest.raises(EngineDied):
         asyncio.run(read())
 
 
 def test_a_call_after_a_crash_waits_for_the_engine(llm: Any) -> None:
-    os.kill(llm._local.engine.pid, signal.SIGKILL)
+    engine = llm._local.engine
+    with engine.use() as use:
+        os.kill(engine.pid, signal.SIGKILL)
+        assert use.ended(within=30)
 
     assert "The capital of France is Paris." == llm("What is the capital of France?", temperature=0)
 

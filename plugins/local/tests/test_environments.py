@@ -294,7 +294,7 @@ def test_a_kill_half_way_leaves_nothing_running_and_the_next_one_mends_it(
     acme: Acme, family: Family
 ) -> None:
     folder = folder_of("engine", "acme")
-    for after in ("told making", "told Installing"):
+    for after in ("told making", "told importing"):
         program = family.run(INSTALLER)
         assert program.stdout is not None
         assert any(line.startswith(after) for line in program.stdout)

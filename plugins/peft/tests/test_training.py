@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from modelplug.types import Training, TrainingPlan
 from modelplug_peft import plugin
@@ -160,46 +159,3 @@ def test_all_weights_can_be_trained(trial: Trial, weights_folder: Path) -> None:
     assert 20 == right(trial)
     assert trial.event("finished")["adapter"] is None
     assert not (trial.output / "adapter").exists()
-
-
-def test_conversations_that_are_too_long_are_left_out_and_told(
-    trial: Trial, weights_folder: Path
-) -> None:
-    long = {"messages": [{"role": "user", "content": "word " * 200}, ROWS[0]["messages"][1]]}
-    settings = LORA | {"steps": 1, "max_len": 64}
-    request = trial.request(weights_folder / "tiny", "llm", [long, *ROWS], **settings)
-
-    assert 0 == trial.run(plan(request)), trial.log
-
-    assert "1 conversations of more than 64 tokens left out" == trial.event("warning")["text"]
-
-
-def test_data_of_which_nothing_is_short_enough_is_refused(
-    trial: Trial, weights_folder: Path
-) -> None:
-    settings = LORA | {"max_len": 8}
-
-    assert 1 == trial.run(plan(trial.request(weights_folder / "tiny", "llm", ROWS, **settings)))
-
-    failed = trial.event("failed")
-    assert ("data", "every conversation has more than 8 tokens", "raise max_len") == (
-        failed["kind"],
-        failed["text"],
-        failed["mend"],
-    )
-
-
-def test_a_loss_that_is_no_number_ends_it(trial: Trial, weights_folder: Path) -> None:
-    base = trial.folder / "base"
-    shutil.copytree(weights_folder / "tiny", base)
-    weights = load_file(base / "model.safetensors")
-    spoiled = {"model.norm.weight": np.full_like(weights["model.norm.weight"], np.nan)}
-    save_file(weights | spoiled, base / "model.safetensors", metadata={"format": "pt"})
-
-    assert 1 == trial.run(plan(trial.request(base, "llm", ROWS, **LORA)))
-
-    assert ("nan", "the loss is nan at step 10") == (
-        trial.event("failed")["kind"],
-        trial.event("failed")["text"],
-    )
-    assert [] == list(trial.output.glob("checkpoint-*"))

@@ -1,4 +1,4 @@
-"""Short sound by chat, spoken text, and what needs a WebSocket."""
+"""Short sound by chat, and spoken text over HTTP."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ def test_a_model_for_long_recordings_has_no_such_limit(codec: Callable[..., Any]
     assert codec("stt", "qwen3-asr-flash-filetrans").endpoint.limits.file_bytes is None
 
 
-@pytest.mark.parametrize("model", ["paraformer-realtime-v2", "gummy-chat-v1"])
-def test_a_model_that_listens_on_a_websocket_is_refused_with_another_to_use(
+@pytest.mark.parametrize("model", ["qwen3-asr-flash-realtime", "gummy-chat-v1"])
+def test_a_model_that_listens_in_conversations_is_refused_with_another_to_use(
     model: str, codec: Callable[..., Any]
 ) -> None:
-    with pytest.raises(Unsupported, match="WebSocket.*qwen3-asr-flash"):
+    with pytest.raises(Unsupported, match="for conversations; use qwen3-asr-flash"):
         next(codec("stt", model).flow(transcribe(model)))
 
 
@@ -150,13 +150,12 @@ def test_a_voice_that_cannot_be_guessed_is_asked_for(codec: Callable[..., Any]) 
         next(codec("tts", "cosyvoice-v3").flow(SpeakCall("cosyvoice-v3", "hi")))
 
 
-@pytest.mark.parametrize(
-    "model", ["cosyvoice-v1", "cosyvoice-v2", "sambert-zhichu-v1", "qwen3-tts-flash-realtime"]
-)
-def test_a_model_that_speaks_on_a_websocket_is_refused_with_another_to_use(
-    model: str, codec: Callable[..., Any]
+def test_a_model_that_speaks_in_conversations_is_refused_with_another_to_use(
+    codec: Callable[..., Any],
 ) -> None:
-    with pytest.raises(Unsupported, match="WebSocket.*qwen3-tts-flash"):
+    model = "qwen3-tts-flash-realtime"
+
+    with pytest.raises(Unsupported, match="for conversations; use qwen3-tts-flash"):
         next(codec("tts", model).flow(SpeakCall(model, "hi")))
 
 

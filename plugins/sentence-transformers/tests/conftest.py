@@ -53,14 +53,14 @@ def png(red: int, width: int = 40, height: int = 30) -> bytes:
 @frozen
 class Folders:
     """
-    Weights: the tiny ones; the embedder again with prompts, and with a graph in ONNX; a
-    CLIP-like one; a graph of other weights.
+    Weights: the tiny embedder with prompts, and without but with a graph in ONNX; the tiny
+    reranker; a CLIP-like model and a classifier; a graph of other weights.
     """
 
     embed: Path
-    prompted: Path
     rerank: Path
     clip: Path
+    classifier: Path
     graph: Path
     other_graph: Path
     images: tuple[Path, ...]
@@ -98,33 +98,35 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Direct:
         images.append(made / f"{red}.png")
         images[-1].write_bytes(png(red))
     folders = Folders(
-        embed=tiny / "tiny-embed",
-        prompted=made / "prompted",
+        embed=made / "embed",
         rerank=tiny / "tiny-rerank",
         clip=made / "clip",
+        classifier=made / "classifier",
         graph=made / "graph",
         other_graph=made / "other.onnx",
         images=tuple(images),
     )
-    shutil.copytree(folders.embed, folders.prompted)
-    shutil.copytree(folders.embed, folders.graph)
+    shutil.copytree(tiny / "tiny-embed", folders.embed)
+    shutil.copytree(tiny / "tiny-embed", folders.graph)
     prompts = {"query": "what is ", "document": "text: ", "loud": "HEAR "}
     told = {"prompts": prompts, "default_prompt_name": "loud"}
-    (folders.prompted / "config_sentence_transformers.json").write_text(json.dumps(told))
+    (folders.embed / "config_sentence_transformers.json").write_text(json.dumps(told))
     few = TEXTS[:4]
     asked = {
         "clip": str(folders.clip),
+        "classifier": str(folders.classifier),
         "graphs": [
-            [str(folders.embed), str(folders.graph / "onnx/model.onnx"), 1.0],
-            [str(folders.embed), str(folders.other_graph), 1.5],
+            [str(folders.graph), str(folders.graph / "onnx/model.onnx"), 1.0],
+            [str(folders.graph), str(folders.other_graph), 1.5],
         ],
         "embed": {
-            str(folders.embed): {"encode": TEXTS, "encode@long": [TOO_LONG]},
-            str(folders.prompted): {
-                "encode": few,
+            str(folders.embed): {
+                "encode": TEXTS,
+                "encode@long": [TOO_LONG],
                 "encode_query": few,
                 "encode_document": few,
             },
+            str(folders.graph): {"encode": ["a red kite"]},
             str(folders.clip): {
                 "encode": ["a red kite", "stone"],
                 "encode@images": [{"image": str(path)} for path in images],
@@ -231,7 +233,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def long() -> str:
-    """A text of 902 tokens."""
+    """A text of 1322 tokens and more."""
     return TOO_LONG
 
 

@@ -17,6 +17,9 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
@@ -54,6 +57,15 @@ def make_clip(folder: Path) -> None:
     CLIPModel(config).save_pretrained(folder)
     sight = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     CLIPProcessor(sight, fast).save_pretrained(folder)
+
+
+def make_classifier(folder: Path, tokenizer: Path) -> None:
+    """A model with random weights that tells three classes apart."""
+    config = BertConfig(
+        vocab_size=4096, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_labels=3
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tokenizer).save_pretrained(folder)
 
 
 class Plain(torch.nn.Module):
@@ -104,6 +116,7 @@ def main() -> None:
     torch.set_num_threads(1)
     asked = json.loads(sys.argv[1])
     make_clip(Path(asked["clip"]))
+    make_classifier(Path(asked["classifier"]), Path(asked["graphs"][0][0]))
     for path, target, scale in asked["graphs"]:
         make_graph(path, Path(target), scale)
     found: dict[str, Any] = {

@@ -131,14 +131,28 @@ def test_what_nobody_waits_for_any_more_is_not_computed(slow: Slow) -> None:
 
 def test_a_full_queue_tells_when_there_will_be_room(slow: Slow) -> None:
     batcher = held(slow, waiting=3)
-    slow.finish(1)  # so that the pace is known
-    slow.came.acquire() if batcher.submit("x", inputs(5)) else None
     batcher.submit("x", inputs(5, 5, 5))
 
     with pytest.raises(Busy) as caught:
         batcher.submit("x", inputs(5))
 
     assert caught.value.retry_after > 0
+
+
+def test_the_time_to_wait_is_told_by_what_the_last_batches_took(slow: Slow) -> None:
+    batcher = held(slow, waiting=3)
+    other = batcher.submit("x", inputs(10))
+    slow.finish(1)
+    slow.came.acquire()  # the second batch is computed: the first one's pace is known
+    batcher.submit("x", inputs(500, 500, 500))
+
+    with pytest.raises(Busy) as some:
+        batcher.submit("x", inputs(5))
+    with pytest.raises(Busy) as all_of_it:
+        batcher.submit("x", inputs(5, 5, 5))
+
+    assert some.value.retry_after <= all_of_it.value.retry_after
+    assert not other.results.done()
 
 
 def test_a_request_larger_than_the_queue_is_taken_when_nobody_waits(slow: Slow) -> None:

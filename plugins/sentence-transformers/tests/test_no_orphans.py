@@ -1,4 +1,4 @@
-"""kill -9 of a program with a real engine: while torch loads, when it is ready, in a request."""
+"""kill -9 of a program with a real engine: while it loads torch, and in a request."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def test_a_killed_program_leaves_nothing_and_the_next_one_starts(
     argv = [sys.executable, CALLER, str(folders.embed)]
 
     # Lines: the port, "ready", then one for each request.
-    for moment in (Moment(1, 0.0), Moment(1, 0.7), Moment(1, 2.0), Moment(2, 0.0), Moment(4, 0.01)):
+    for moment in (Moment(line=1, after=2.0), Moment(line=4, after=0.01)):
         kill_at(family, argv, moment)

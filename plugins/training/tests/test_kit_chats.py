@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -95,6 +96,57 @@ def test_one_token_too_many_is_too_long(chats: ModuleType) -> None:
     assert chats.examples(Letters(), chat("hi", "yo"), 12)
     with pytest.raises(chats.TooLong):
         chats.examples(Letters(), chat("hi", "yo"), 11)
+
+
+class Told:
+    """A run that keeps what it is told."""
+
+    def __init__(self, folder: Path, *said: tuple[str, ...]) -> None:
+        self.path = folder / "data.jsonl"
+        self.path.write_text("".join(json.dumps(chat(*each)) + "\n" for each in said))
+        self.request = {"data": str(self.path)}
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def tell(self, event: str, **fields: Any) -> None:
+        self.events.append((event, fields))
+
+
+def test_conversations_that_are_too_long_are_left_out_and_told(
+    chats: ModuleType, tmp_path: Path
+) -> None:
+    run = Told(tmp_path, ("hi" * 30, "yo"), ("hi", "yo"))
+
+    made = chats.tokens(run, Letters(), run.path, 30)
+
+    assert [1] == made["row"]
+    assert [("warning", {"text": "1 conversations of more than 30 tokens left out"})] == run.events
+
+
+def test_data_of_which_nothing_is_short_enough_is_refused(
+    chats: ModuleType, tmp_path: Path
+) -> None:
+    run = Told(tmp_path, ("hi", "yo"))
+
+    with pytest.raises(chats.Failed) as caught:
+        chats.tokens(run, Letters(), run.path, 8)
+
+    assert ("every conversation has more than 8 tokens", "raise max_len", "data") == (
+        str(caught.value),
+        caught.value.mend,
+        caught.value.kind,
+    )
+
+
+def test_a_sample_tells_where_the_last_answer_begins(chats: ModuleType, tmp_path: Path) -> None:
+    run = Told(tmp_path, ("hi", "yo", "bye", "ok"))
+
+    chats.tell_samples(run, chats.tokens(run, Letters(), run.path, 99))
+
+    ((event, told),) = run.events
+    (sample,) = told["samples"]
+    assert "samples" == event
+    assert "ok]\n" == "".join(map(chr, sample["ids"][sample["answer"] :]))
+    assert ["hi", "yo", "bye", "ok"] == [each["content"] for each in sample["messages"]]
 
 
 def test_it_needs_no_library(chats: ModuleType) -> None:

@@ -169,7 +169,7 @@ def test_an_engine_that_pools_otherwise_is_refused(tmp_path: Path) -> None:
 def test_a_reranker_sorts_after_training_as_it_did_not_before(tmp_path: Path) -> None:
     module = (
         mp.TrainableModule("tiny-rerank")
-        .finetune_method("sentence_transformers", epochs=4, lr=1e-3, max_len=64, threads=1)
+        .finetune_method("sentence_transformers", epochs=2, lr=1e-3, max_len=64, threads=1)
         .trainset(write_lines(tmp_path / "train.jsonl", marked(100)))
         .evalset(write_lines(tmp_path / "eval.jsonl", marked(30, seed=2)))
     )

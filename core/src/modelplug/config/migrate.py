@@ -113,9 +113,7 @@ def _litellm(path: Path) -> Iterator[Given]:
     yield "", {}, [f"{key}: a setting of LiteLLM's server" for key in others]
 
 
-def _litellm_entry(
-    params: Mapping[str, Any], info: Mapping[str, Any]
-) -> tuple[Fields, list[str]]:
+def _litellm_entry(params: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[Fields, list[str]]:
     fields: Fields = {}
     lost: list[str] = []
     prefix, slash, rest = str(params.get("model", "")).partition("/")

@@ -9,7 +9,14 @@ from typing import Any, Self, TypeVar
 
 from attrs import evolve, frozen
 
-from modelplug.errors import ConfigError, EngineDied, EngineError, TimedOut, TransportFailed
+from modelplug.errors import (
+    ConfigError,
+    EngineDied,
+    EngineError,
+    Overloaded,
+    TimedOut,
+    TransportFailed,
+)
 from modelplug.local.model import LocalModel
 from modelplug.local.tuning import Recipe, Tunable
 from modelplug.models import Model, checked_stream
@@ -213,7 +220,7 @@ class TrainableModule(Tunable, Model):
                 return (yield from flow)
             except TimedOut:
                 raise
-            except TransportFailed as error:
+            except (TransportFailed, Overloaded) as error:  # cut off; or loading, once it is back
                 # The connection is gone before its supervisor has seen the process end.
                 ended = yield Blocking(partial(use.ended, _SETTLED))  # type: ignore[misc]
                 if not ended:

@@ -13,9 +13,7 @@ from modelplug_cli.options import Wanted, model_options
 @model_options
 @click.option("--system", metavar="TEXT", help="What the model is told before it all.")
 @click.option("--usage", is_flag=True, help="Tokens and seconds of each answer, on stderr.")
-def chat(
-    wanted: Wanted, system: str | None, usage: bool
-) -> None:
+def chat(wanted: Wanted, system: str | None, usage: bool) -> None:
     """
     Talk with MODEL. Ctrl-C stops an answer; the part that came stays in the conversation.
     Ctrl-D leaves. /help lists the commands.

@@ -94,6 +94,7 @@ def plugin_states() -> Iterator[Check]:
 def keys(plugins: Plugins, env: Mapping[str, str]) -> Iterator[Check]:
     """Whether each provider has a key, and whether it looks mangled; never the key."""
     from modelplug.errors import ModelplugError
+
     for source in plugins.names("create_online"):
         try:
             provider = plugins.provider(source)

@@ -24,9 +24,7 @@ AT_ONCE = 1024
 @model_options
 @click.argument("text", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One object: model, vectors and usage.")
-def embed(
-    wanted: Wanted, text: tuple[str, ...], as_json: bool
-) -> None:
+def embed(wanted: Wanted, text: tuple[str, ...], as_json: bool) -> None:
     """
     Turn each TEXT, or each line of stdin where there is none or it is "-", into a vector: a
     JSON array on a line of its own, in order.

@@ -29,8 +29,9 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
 @frozen
 class Heard:
-    """What a task answered: the outputs of its events, its sound, and its last `usage`."""
+    """What task `id` answered: the outputs of its events, its sound, and its last `usage`."""
 
+    id: str
     outputs: Sequence[Mapping[str, Any]]
     sound: bytes = field(repr=False)
     usage: object = None
@@ -47,7 +48,6 @@ class LiveTask:
     inputs: Sequence[bytes | Mapping[str, Any]]
     streaming: str
     failed: Callable[[Mapping[str, Any]], CallError]
-    id: str = field(factory=lambda: uuid.uuid4().hex)
     key: str = field(factory=lambda: base64.b64encode(secrets.token_bytes(16)).decode(), repr=False)
 
     def request(self, host: str, auth: Secret | None, timeouts: Timeouts) -> Request:
@@ -67,7 +67,8 @@ class LiveTask:
             msg = "the server opened a WebSocket without the key that was asked for"
             raise BadReply(msg)
         socket = _Socket()
-        yield socket.text(self._message("run-task", self.payload))
+        id = uuid.uuid4().hex  # of this try: what broke off may still be known by its own
+        yield socket.text(self._message(id, "run-task", self.payload))
         outputs: list[Mapping[str, Any]] = []
         sound = bytearray()
         usage: object = None
@@ -82,20 +83,20 @@ class LiveTask:
                         yield (
                             socket.binary(item)
                             if isinstance(item, bytes)
-                            else socket.text(self._message("continue-task", item))
+                            else socket.text(self._message(id, "continue-task", item))
                         )
-                    yield socket.text(self._message("finish-task", {"input": {}}))
+                    yield socket.text(self._message(id, "finish-task", {"input": {}}))
                 if isinstance(output := payload.get("output"), dict):
                     outputs.append(output)
                 usage = payload.get("usage", usage)
                 if name == "task-finished":
                     yield socket.closed()
-                    return Heard(outputs, bytes(sound), usage)
+                    return Heard(id, outputs, bytes(sound), usage)
             if answer := socket.answer():
                 yield answer
 
-    def _message(self, action: str, payload: Mapping[str, Any]) -> bytes:
-        header = {"action": action, "task_id": self.id, "streaming": self.streaming}
+    def _message(self, id: str, action: str, payload: Mapping[str, Any]) -> bytes:
+        header = {"action": action, "task_id": id, "streaming": self.streaming}
         return orjson.dumps({"header": header, "payload": payload})
 
     def _event(self, message: str) -> tuple[str, Mapping[str, Any]]:

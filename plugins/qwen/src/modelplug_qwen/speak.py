@@ -92,7 +92,7 @@ class QwenSpeak(DashScope[SpeakCall, Produced]):
         heard = yield from self.converse(self.opening(task), task.begin)
         if not heard.sound:
             msg = f"{call.model} ended its task and said nothing"
-            raise BadReply(msg, provider=self.endpoint.provider, request_id=task.id)
+            raise BadReply(msg, provider=self.endpoint.provider, request_id=heard.id)
         kind = str(parameters["format"])
         mime = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg"}.get(kind, "")
         sound = Media(heard.sound, mime or f"audio/{kind}")

@@ -62,7 +62,7 @@ class Builder:
         self._tell = tell
         self._uv = shutil.which("uv")
         # Its pip serves as well, may be newer, and need not be unpacked first: 2 s of CPU.
-        self._base_has_pip = not self._uv and _has_pip(base)
+        self._base_has_pip = _has_pip(base)
 
     def build(self) -> None:
         """All steps but the look; EngineError for the one that fails."""
@@ -75,15 +75,18 @@ class Builder:
         for requirement in self.recipe.environment.loose:
             self._install_loose(requirement)
         # Nothing but what the list names, and no package's own code runs to install it.
-        self._step([*self._installer(), "--require-hashes", "-r", str(self.recipe.lock)])
+        self._step(
+            [*self._installer(bool(self._uv)), "--require-hashes", "-r", str(self.recipe.lock)]
+        )
 
     def look(self) -> tuple[str, dict[str, str]]:
         """(version of Python, package to version), after its module was imported."""
         self._tell(f"importing {self.recipe.module}" if self.recipe.module else "looking")
         return look(self.python, self.recipe.module, self.path, self._step)
 
-    def _installer(self) -> list[str]:
-        if self._uv:
+    def _installer(self, with_uv: bool) -> list[str]:
+        if with_uv:
+            assert self._uv is not None
             tool = [self._uv, "pip", "install", "--python", self.python]
         else:
             of_base = [self.base, "-I", "-m", "pip", "--python", self.python]
@@ -93,7 +96,10 @@ class Builder:
 
     def _install_loose(self, requirement: str) -> None:
         report = self.path / _REPORT
-        argv = [*self._installer(), requirement, *([] if self._uv else [f"--report={report}"])]
+        # pip, where there is one, tells the hash of what came; uv does not (0.13).
+        with_uv = bool(self._uv) and not self._base_has_pip
+        argv = [*self._installer(with_uv), requirement]
+        argv += [] if with_uv else [f"--report={report}"]
         index = self.recipe.environment.index
         try:
             # What pip is set up with comes first: behind a wall there may be nothing else.

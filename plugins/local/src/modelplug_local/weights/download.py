@@ -41,6 +41,7 @@ from modelplug_local.weights.store import (
     check_disk,
     check_path,
     locked,
+    note_listing,
     publish,
     read_manifest,
     staging,
@@ -70,22 +71,20 @@ class _Hangs(Exception):
     """Nothing came for too long."""
 
 
-def listing_of(root: Path, hub: str, repository: str) -> Manifest | None:
-    """What was listed when a download was begun: for those who must not ask the hub."""
-    return read_manifest(staging(root, hub, repository))
-
-
 def download(
     repository: str,
     choose: Choose,
     access: Access,
     root: Path,
     *,
+    ready: Callable[[Path], bool] = lambda _: False,
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> Path:
     """
     The folder under the cache *root* that holds the files of *repository* that *choose* picks.
+
+    *ready* tells of the folder whether another process has fetched them meanwhile.
 
     Raises NoModel for a repository that does not exist, a CallError for whatever else the hub
     did, ConfigError if the disk has no room or the hub's client is missing. What has arrived
@@ -94,10 +93,13 @@ def download(
     folder = root / repository
     staged = staging(root, access.hub.name, repository)
     with locked(root, repository):
+        if ready(folder):
+            return folder
         for last in (*[False] * (TRIES - 1), True):
             with _Child(repository, access, patience or Patience()) as child:
                 try:
                     manifest = child.list()
+                    note_listing(root, manifest)
                     wanted = _wanted(manifest, choose)
                     missing = _missing(folder, wanted)
                     if missing:
@@ -113,14 +115,15 @@ def download(
     raise AssertionError  # the last try returns or raises
 
 
-def files_of(repository: str, choose: Choose, access: Access) -> Manifest:
+def files_of(repository: str, choose: Choose, access: Access, root: Path) -> Manifest:
     """The files that *choose* would have of *repository*; asks the hub, fetches nothing."""
     with _Child(repository, access, Patience()) as child:
         try:
             manifest = child.list()
         except _Hangs as exc:
             raise child.hung(str(exc)) from None
-        return evolve(manifest, files=_wanted(manifest, choose))
+    note_listing(root, manifest)
+    return evolve(manifest, files=_wanted(manifest, choose))
 
 
 def _wanted(manifest: Manifest, choose: Choose) -> list[File]:

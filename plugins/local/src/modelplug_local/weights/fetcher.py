@@ -16,6 +16,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -130,7 +131,7 @@ class HuggingFace:
                 continue
 
     def _fetch(self, file: dict[str, Any], path: Path) -> None:
-        from huggingface_hub import hf_hub_download, hf_hub_url
+        from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
         from huggingface_hub.file_download import http_get
         from huggingface_hub.utils._headers import build_hf_headers
 
@@ -144,6 +145,10 @@ class HuggingFace:
         # Not snapshot_download: since 2.0 it keeps nothing of a file that was not finished when
         # its process ended, and the next one begins at 0 (2.4.0, 2026-11).
         path.parent.mkdir(parents=True, exist_ok=True)
+        # What other programs have fetched into the client's own cache; checked as all else is.
+        if isinstance(cached := try_to_load_from_cache(**where), str):
+            _link(Path(cached).resolve(), path)
+            return
         part = path.with_name(f"{path.name}.incomplete")
         with part.open("ab") as out:
             http_get(
@@ -272,6 +277,13 @@ def digest_of(path: Path, listed: dict[str, Any]) -> str:
         os.fsync(file.fileno())
     fits = listed["sha256"] in ("", digest.hexdigest()) and listed["blob"] in ("", blob.hexdigest())
     return digest.hexdigest() if fits else ""
+
+
+def _link(source: Path, path: Path) -> None:
+    try:
+        os.link(source, path)
+    except OSError:  # on another disk, or one that has no links
+        shutil.copyfile(source, path)
 
 
 def _discard_parts(to: Path) -> None:

@@ -21,12 +21,12 @@ from modelplug.runtime import Download, Sighting
 from modelplug.types import ModelType, Weights
 from modelplug_local.weights import catalogue
 from modelplug_local.weights.download import download as fetch
-from modelplug_local.weights.download import files_of, listing_of
+from modelplug_local.weights.download import files_of
 from modelplug_local.weights.formats import FORMATS, present, quantizations
 from modelplug_local.weights.hubs import HUBS, REPOSITORY, Access, access
 from modelplug_local.weights.places import Wanted, at, places
 from modelplug_local.weights.progress import Progress
-from modelplug_local.weights.store import TUNED, Manifest, cache
+from modelplug_local.weights.store import TUNED, File, Manifest, cache, listing_of
 
 _VARIANT = re.compile(r"(?P<model>[^:]+):(?P<variant>[\w.-]+)")
 
@@ -63,14 +63,22 @@ class Remote:
         mend = f"take {' or '.join(map(repr, known))}" if known else "install an engine for it"
         return f"{where} holds {here}, and the engines at hand take {_or(formats)}; {mend}"
 
+    def _chosen_of(self, listed: Manifest) -> list[File]:
+        by_name = {file.path: file for file in listed.files}
+        try:
+            return [by_name[name] for name in self.choose(list(by_name))]
+        except NoModel:  # told when it is asked for
+            return []
+
     @property
     def download(self) -> Download:
         """What would be fetched, as far as that is known without asking the hub."""
         root, _ = cache(os.environ)
         listed = listing_of(root, self.access.hub.name, self.repository)
-        if listed is not None:
-            files = [file.path for file in listed.files]
-            return Download(self.access.hub.name, self.repository, files, listed.size)
+        if listed is not None and (files := self._chosen_of(listed)):
+            size = sum(file.size for file in files)
+            names = [file.path for file in files]
+            return Download(self.access.hub.name, self.repository, names, size)
         variant = self.wanted.variant or catalogue.quantization(self.repository)
         pattern = {"gguf": f"*{variant}*.gguf", "": "*"}.get(self.format, f"*.{self.format}")
         return Download(self.access.hub.name, self.repository, [pattern])
@@ -159,7 +167,7 @@ def plan(
     place = remote(wanted, source)
     if isinstance(place, str):
         raise _nowhere(wanted, [*looked, place])
-    return files_of(place.repository, place.choose, place.access)
+    return files_of(place.repository, place.choose, place.access, cache(os.environ)[0])
 
 
 def remote(wanted: Wanted, source: str | None) -> Remote | str:
@@ -258,13 +266,21 @@ def _under_other_names(wanted: Wanted) -> Weights | None:
 
 def _fetched(place: Remote, looked: Sequence[str], progress: Progress | None) -> Weights:
     root, _ = cache(os.environ)
+    formats = [place.format] if place.format else place.wanted.formats
+    wanted = evolve(place.wanted, formats=formats)
     try:
-        folder = fetch(place.repository, place.choose, place.access, root, progress=progress)
+        folder = fetch(
+            place.repository,
+            place.choose,
+            place.access,
+            root,
+            ready=lambda folder: isinstance(at(folder, wanted), Weights),
+            progress=progress,
+        )
     except NoModel as exc:
         msg = f"{exc} (looked before: {'; '.join(looked)})"
         raise NoModel(msg) from exc
-    formats = [place.format] if place.format else place.wanted.formats
-    found = at(folder, evolve(place.wanted, formats=formats))
+    found = at(folder, wanted)
     if isinstance(found, str):
         msg = f"what {place.access.hub.name} has of {place.repository!r} cannot be used: {found}"
         raise NoModel(msg)

@@ -26,7 +26,7 @@ from modelplug_local.weights.progress import size
 
 MANIFEST = "modelplug_weights.json"
 TUNED = "tuned"
-PARTIAL, _LOCKS = ".staging", ".locks"
+PARTIAL, _LISTED, _LOCKS = ".staging", ".listed", ".locks"
 
 SPARE = 64 * 1024 * 1024
 """Bytes that a download leaves free on the disk."""
@@ -68,6 +68,18 @@ def cache(env: Mapping[str, str]) -> tuple[Path, str]:
 def staging(root: Path, hub: str, repository: str) -> Path:
     """Where *repository* is put together, under the cache *root*."""
     return root / PARTIAL / f"{hub}--{repository.replace('/', '--')}"
+
+
+def note_listing(root: Path, manifest: Manifest) -> None:
+    """Remember what a hub listed, for those who must not ask it."""
+    folder = root / _LISTED / f"{manifest.hub}--{manifest.repository.replace('/', '--')}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(folder, manifest)
+
+
+def listing_of(root: Path, hub: str, repository: str) -> Manifest | None:
+    """What the hub listed of *repository* when it was last asked."""
+    return read_manifest(root / _LISTED / f"{hub}--{repository.replace('/', '--')}")
 
 
 def check_path(path: str) -> None:

@@ -108,11 +108,17 @@ class Batcher:
         with self._changed:
             over = len(self._heap) + len(inputs) - self._limit
             if self._heap and over > 0:
-                raise Busy(self._pace * self._ahead * min(1.0, over / len(self._heap)))
+                raise Busy(self._until_room(over))
             for behind, place in enumerate(places):
                 self._push(self._turn + behind, _Piece(job, place, inputs[place]))
             self._changed.notify()
         return job
+
+    def _until_room(self, over: int) -> float:
+        """Seconds until *over* of those that wait are done, as things went lately."""
+        if not self._pace:
+            return 1.0
+        return max(0.05, self._pace * self._ahead * min(1.0, over / len(self._heap)))
 
     def _push(self, turn: int, piece: _Piece) -> None:
         heapq.heappush(self._heap, (turn, next(self._numbers), piece))
