@@ -133,7 +133,7 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def engines(session: nox.Session) -> None:
     """Install real engines whose packages exclude each other, vLLM among them, and call them."""
-    install_workspace(session, *TEST_TOOLS, "uv>=0.9")
+    install_workspace(session, *TEST_TOOLS)
     home = Path(session.create_tmp()).resolve() / "home"
     session.run(
         *("python", "-m", "pytest", *(session.posargs or ["engines"])),

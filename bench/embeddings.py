@@ -153,12 +153,14 @@ def with_graph(folder: str, target: Path) -> str:
 
     class Plain(torch.nn.Module):  # type: ignore[misc]
         def forward(self, ids: Any, mask: Any, segments: Any) -> Any:
-            return model(input_ids=ids, attention_mask=mask, token_type_ids=segments)[0]
+            return self.model(input_ids=ids, attention_mask=mask, token_type_ids=segments)[0]
 
+    plain = Plain()
+    plain.model = model
     names = ["input_ids", "attention_mask", "token_type_ids"]
     ids = torch.ones((2, 9), dtype=torch.long)
     torch.onnx.export(
-        Plain(),
+        plain,
         (ids, ids, torch.zeros_like(ids)),
         str(target / "onnx/model.onnx"),
         input_names=names,
@@ -220,8 +222,7 @@ def main() -> None:
     folder = given.weights or minilm()
     with contextlib.ExitStack() as stack:
         found: dict[str, Embed] = {"direct": direct(folder, given.threads)}
-        served = stack.enter_context(ours(folder, given.threads, backend="torch"))
-        found["modelplug"] = served
+        found["modelplug"] = stack.enter_context(ours(folder, given.threads, backend="torch"))
         if given.graph:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             graph = with_graph(folder, scratch / "with-graph")

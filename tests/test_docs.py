@@ -309,7 +309,8 @@ def test_every_block_of_the_page_does_what_it_says(
         monkeypatch.setenv(f"MODELPLUG_{variable_of(source, 'base_url')}", provider.url)
         monkeypatch.setenv(f"MODELPLUG_{variable_of(source, 'api_key')}", key)
     for block in blocks_of(run.page):
-        assert block.kind in ("python", "sh", "text", "toml", "yaml"), f"{block} has no known language"
+        known = ("python", "sh", "text", "toml", "yaml")
+        assert block.kind in known, f"{block} has no known language"
         run.block(block)
 
 

@@ -139,7 +139,7 @@ def test_the_core_knows_who_provides_what() -> None:
     assert generator().table() == DISTRIBUTIONS
 
 
-@pytest.mark.parametrize("tool", ["known", "provider_docs"])
+@pytest.mark.parametrize("tool", ["known", "provider_docs", "config_docs"])
 def test_what_is_generated_is_as_it_would_be_written(tool: str) -> None:
     told = subprocess.run(
         [sys.executable, str(ROOT / f"tools/{tool}.py"), "--check"],

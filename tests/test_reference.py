@@ -179,6 +179,8 @@ def test_every_command_and_option_is_on_the_command_line_page() -> None:
 
     assert sections.keys() == {name for name, _ in commands()}
     for name, command in commands():
-        real = {option for p in command.params for option in p.opts if option.startswith("-")}
+        all_of_them = [command, *getattr(command, "commands", {}).values()]
+        options = {option for each in all_of_them for p in each.params for option in p.opts}
+        real = {option for option in options if option.startswith("-")}
         shown = set(re.findall(r"`(--?[a-z-]+)", sections[name]))
         assert real - everywhere == shown - everywhere - {"-"}, name

@@ -291,7 +291,8 @@ def test_an_embedder_is_tuned_and_served(
     data.mkdir()
     rows = [
         {"query": f"{word} {place}", "pos": [f"{place} {word}"], "neg": [f"{place} nothing"]}
-        for place, word in enumerate("一 二 三 四 五 六 七 八".split())
+        for place in range(16)
+        for word in "一 二 三 四 五 六 七 八".split()
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (data / "rows.jsonl").write_text(lines, encoding="utf-8")

@@ -85,9 +85,7 @@ def attached(started: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture(params=["online", "attached", "started"])
-def world(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> World:
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Each world in turn."""
     monkeypatch.chdir(tmp_path)
     chosen: World = request.getfixturevalue(request.param)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -24,6 +25,7 @@ CAPABILITIES = frozenset(
 )
 """The words that `does` may hold."""
 
+_LITERAL = re.compile(r"[*?\[]")
 NOT_OFFERED = "none"
 """In `models`, instead of a type: names of the provider's that it does not offer here."""
 
@@ -201,7 +203,9 @@ def match_pattern(models: Mapping[str, str], model: str) -> tuple[str, ModelType
     """(the first pattern of *models* that *model* matches, its type; None if not offered)."""
     name = model.lower()
     for pattern, type_ in models.items():
-        if fnmatchcase(name, pattern):
+        # What stands before the first wildcard rules out nearly all: fnmatch makes a regular
+        # expression of each pattern, and 1,000 of those take 150 ms (2026-11).
+        if name.startswith(_LITERAL.split(pattern, 1)[0]) and fnmatchcase(name, pattern):
             return pattern, None if type_ == NOT_OFFERED else ModelType.parse(type_)
     return None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from attrs import define, field
 
@@ -98,7 +97,8 @@ class Claims:
             # install has no such file, and is parsed.
             folder = entry.distribution.locate_file(entry.module.partition(".")[0])
             try:
-                text = Path(str(folder), FILE_NAME).read_text(encoding="utf-8")
+                with open(f"{folder}/{FILE_NAME}", encoding="utf-8") as file:
+                    text = file.read()
             except (OSError, UnicodeDecodeError):
                 text = ""
             self._texts[source] = text

@@ -84,8 +84,7 @@ def test_an_environment_is_removed_and_its_folder_told(
     folder = record(tmp_path / "home", "gone")
 
     done = run("engine", "remove", "gone")
-    assert (0, f"{folder}\n") == (done.returncode, done.stdout)
-    assert "removed gone: 2.50 GB" in done.stderr
+    assert (0, f"{folder.parent}\n") == (done.returncode, done.stdout)
     assert not folder.exists()
     again = run("engine", "remove", "gone")
     assert (1, "error: there is no environment of 'gone'\n") == (again.returncode, again.stderr)

@@ -84,7 +84,7 @@ def test_a_file_that_exists_is_not_overwritten(bundle: Path, tmp_path: Path) -> 
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ SHORT = Patience(seconds=1.5)
 
 
 def fetch(hub: Hub, source: str, cache: Path, patience: Patience | None = None) -> Path:
-    def choose(names: list[str]) -> list[str]:
+    def choose(names: Sequence[str]) -> Sequence[str]:
         return [name for name in names if name in chosen(hub.repositories[MODEL])]
 
     return download(MODEL, choose, access(source, os.environ), cache, patience=patience)
@@ -147,16 +148,21 @@ def test_progress_is_told_in_bytes_and_ends_with_all_of_them(hub: Hub, cache: Pa
     assert any(0 < done < total for done, _ in told)
 
 
-def test_what_the_hubs_own_cache_has_is_not_fetched_again(hub: Hub, cache: Path) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_the_hubs_own_cache_has_is_not_fetched_again_unless_it_is_damaged(
+    hub: Hub, cache: Path, tmp_path: Path, damaged: bool
+) -> None:
     hub.repositories[MODEL] = files = repository()
     theirs = "from huggingface_hub import snapshot_download as s; s('org/m')"
     subprocess.run([sys.executable, "-c", theirs], check=True, capture_output=True)  # noqa: S603
+    for blob in (tmp_path / "hf").rglob("blobs/*") if damaged else ():
+        blob.write_bytes(bytes(blob.stat().st_size))
     hub.sent.clear()
 
     pull(MODEL, formats=["gguf"], source="huggingface")
 
     assert chosen(files) == everything(cache / MODEL)
-    assert {} == {name: sent for name, sent in hub.sent.items() if name}
+    assert damaged == ("m-Q4_K_M.gguf" in hub.sent)
 
 
 def test_what_a_dry_run_has_listed_is_known_to_who_only_looks(hub: Hub, cache: Path) -> None:
@@ -421,7 +427,8 @@ def test_a_hub_that_hangs_is_an_error_that_tells_so(
     hub: Hub, cache: Path, source: str, what: str
 ) -> None:
     hub.repositories[MODEL] = repository()
-    hub.faults.append(Fault("Q4_K_M.gguf", **{what: 1000}))
+    stall, drip = (1000, None) if what == "stall" else (None, 1000)
+    hub.faults.append(Fault("Q4_K_M.gguf", stall=stall, drip=drip))
 
     began = time.monotonic()
     with pytest.raises(

@@ -143,8 +143,8 @@ def speaking(message: Any) -> Any:
     """CosyVoice, and sambert, which starts with its text."""
     match action(message):
         case "run-task" if message["header"]["streaming"] == "out":
-            usage = {"characters": 2}
-            return [("task-started",), b"ID3", b"sound", ("task-finished", {"usage": usage})]
+            end = {"output": {"sentence": {"words": []}}, "usage": {"characters": 2}}
+            return [("task-started",), b"ID3", b"sound", ("task-finished", end)]
         case "run-task":
             return [("task-started",)]
         case "continue-task":
@@ -199,6 +199,7 @@ def test_sambert_is_told_its_text_at_once_and_asked_for_nothing_more(live: Live)
     assert ("audio/wav", b"ID3sound") == (sound.mime, sound.data)
     (start,) = live.came
     assert ("out", {"text": "hi"}) == (start["header"]["streaming"], start["payload"]["input"])
+    assert {"format": "wav"} == start["payload"]["parameters"]
 
 
 def listening(message: Any) -> Any:

@@ -118,6 +118,8 @@ def test_weights_that_are_no_result_are_refused(
 
     assert told in str(caught.value)
     assert [] == shelf.every()
+    [folder] = folders.every()
+    assert folder.history.finished is None  # the same call trains again
 
 
 @pytest.mark.parametrize(
@@ -197,6 +199,9 @@ def test_a_trainer_that_resumes_from_the_base_is_found_out(
     assert "the checkpoint was not loaded" in str(caught.value)
     assert "resume" == caught.value.kind
     assert [] == shelf.every()
+    [folder] = folders.every()
+    assert [] == list(folder.output.glob("*"))
+    assert folder.history.begun is None
 
 
 def test_the_same_call_goes_on_from_the_last_checkpoint(

@@ -88,7 +88,8 @@ def test_weights_that_were_only_cast_do_not_differ(weights_folder: Path, tmp_pat
     finite, differ = check_weights(weights_folder / "tiny", tmp_path)
 
     assert (True, "50 tensors") == (finite.passed, finite.told)
-    assert (False, "none of 50 tensors") == (differ.passed, differ.told)
+    assert not differ.passed
+    assert differ.told.startswith("none of 50 tensors")
 
 
 @pytest.mark.parametrize("name", ["tiny.q8_0", "tiny-embed.q8_0", "tiny-rerank.f16"])

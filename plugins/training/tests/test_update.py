@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import modelplug as mp
-from modelplug.errors import NotProven
 from modelplug_training.published import shelf
 from modelplug_training.runs import folders
 from modelplug_training.testing import PARTNERS, WORDS, marked, retrieval, write_lines
@@ -35,7 +34,15 @@ EMBEDDER = {
     "normalize": True,
     "threads": 1,
 }
-BY_HEART = {"steps": 80, "lr": 1e-2, "batch_size": 20, "grad_accum": 1, "threads": 1}
+BY_HEART = {
+    "steps": 80,
+    "lr": 1e-2,
+    "batch_size": 20,
+    "grad_accum": 1,
+    "threads": 1,
+    "log_every": 20,
+    "save_every": 80,
+}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -53,6 +60,7 @@ def embedder(folder: Path) -> mp.TrainableModule:
     evaluation = write_lines(folder / "eval.jsonl", retrieval(40, seed=2))
     return (
         mp.TrainableModule("tiny-embed")
+        .deploy_method(mp.deploy.llama_cpp)
         .finetune_method(mp.finetune.sentence_transformers, **EMBEDDER)
         .trainset(train)
         .evalset(evaluation)
@@ -131,44 +139,38 @@ def test_the_tuned_model_is_found_by_its_name(trained: mp.TrainableModule) -> No
         assert model.verify().passed
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_version_is_rolled_back_and_promoted_in_what_is_served(
     trained: mp.TrainableModule, tmp_path: Path
 ) -> None:
     first = trained.tuned
     assert first is not None
-    again = embedder(tmp_path).finetune_method(
-        "sentence_transformers", **{**EMBEDDER, "steps": 3, "name": "tiny-embed"}
-    )
-    with again.update() as model:
+    text = "where is the apple"
+    worse = mp.TrainableModule("tiny-embed").deploy_method(mp.deploy.llama_cpp)
+    worse.finetune_method("scripted").trainset(write_lines(tmp_path / "x.jsonl", retrieval(20)))
+
+    # The scripted trainer answers no probes, so nothing proves what it has made.
+    with worse.update(unproven=True) as model:
         second = model.tuned
         assert second is not None
         assert [first.version, second.version] == shelf.shelf_of("tiny-embed", "").versions()
-        at_second = model("where is the apple")
+        at_second = model(text)
+        assert at_second != pytest.approx(trained(text), abs=1e-2)
 
         model.rollback()
         assert model.tuned is not None
         assert first.version == model.tuned.version
-        assert trained("where is the apple") == pytest.approx(model("where is the apple"), abs=1e-3)
+        assert trained(text) == pytest.approx(model(text), abs=1e-3)
 
         model.promote(second.version)
-        assert at_second == pytest.approx(model("where is the apple"), abs=1e-3)
+        assert at_second == pytest.approx(model(text), abs=1e-3)
         model.promote(first.version)
-
-
-def test_an_engine_that_pools_otherwise_is_refused(tmp_path: Path) -> None:
-    module = embedder(tmp_path).deploy_method(mp.deploy.llama_cpp, pooling="cls")
-    module.finetune_method("sentence_transformers", **{**EMBEDDER, "steps": 3, "name": "other"})
-
-    with module, pytest.raises(NotProven) as caught:
-        module.update()
-
-    assert "another pooling, other tokens or other weights" in str(caught.value)
-    assert [] == shelf.shelf_of("other", "").versions()
 
 
 def test_a_reranker_sorts_after_training_as_it_did_not_before(tmp_path: Path) -> None:
     module = (
         mp.TrainableModule("tiny-rerank")
+        .deploy_method(mp.deploy.llama_cpp)
         .finetune_method("sentence_transformers", epochs=2, lr=1e-3, max_len=64, threads=1)
         .trainset(write_lines(tmp_path / "train.jsonl", marked(100)))
         .evalset(write_lines(tmp_path / "eval.jsonl", marked(30, seed=2)))
@@ -183,22 +185,22 @@ def test_a_reranker_sorts_after_training_as_it_did_not_before(tmp_path: Path) ->
     assert tuned.manifest["proven"]
 
 
-@pytest.mark.parametrize("serve", ["merged", "adapter"])
-def test_a_chat_model_learns_twenty_answers_that_it_could_not_give(
-    tmp_path: Path, serve: str
-) -> None:
-    module = mp.TrainableModule("tiny").trainset(
-        write_lines(tmp_path / "answers.jsonl", NEW_ANSWERS)
-    )
-    module.finetune_method("peft", method="lora", serve=serve, name=f"code-{serve}", **BY_HEART)
+def test_a_chat_model_learns_twenty_answers_that_it_could_not_give(tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "answers.jsonl", NEW_ANSWERS)
+    module = mp.TrainableModule("tiny").deploy_method(mp.deploy.llama_cpp).trainset(data)
+    module.finetune_method("peft", method="lora", serve="adapter", name="code", **BY_HEART)
 
     with module.update():
         tuned = module.tuned
-        said = module("What is the code of the river?", temperature=0)
+        assert tuned is not None
+        adapter = str(tuned.path / "adapter" / "adapter.gguf")
+        assert adapter == module._local.engine_options["lora"]
+        assert 0.0 == tuned.metrics["base"]["exact match"]
+        assert tuned.metrics["tuned"]["exact match"] >= 19 / 20
+        assert tuned.manifest["proven"]
 
-    assert tuned is not None
-    assert 0.0 == tuned.metrics["base"]["exact match"]
-    assert tuned.metrics["tuned"]["exact match"] >= 19 / 20
-    assert tuned.manifest["proven"]
-    assert f"The code is {PARTNERS[WORDS.index('river')]}." == said
-    assert (tuned.path / "adapter" / "adapter.gguf").is_file()
+    with mp.TrainableModule("tuned/code") as merged:
+        assert merged.verify().passed
+        base, after = merged.compare("tiny", on=data).metrics["exact match"]
+        assert 0.0 == base
+        assert after >= 19 / 20

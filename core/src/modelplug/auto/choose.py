@@ -302,7 +302,8 @@ def _make_online(asked: Asked, source: str, api_key: Any) -> OnlineModule:
         if asked.found is None:
             raise
         # The same error, and where the entry is that led to it.
-        raise type(error)(f"{asked.found.place}: {error}") from error
+        msg = f"{asked.found.place}: {error}"
+        raise type(error)(msg) from error
 
 
 def frozen_value(value: object) -> object:

@@ -62,7 +62,7 @@ class ConfigMap:
             # It came with the folder: a checkout of somebody else's must not run programs.
             what = "a config map of the working directory runs no program"
             mend = "use env: or file:, or name this file with config= or the variable"
-            raise found.fault("api_key", what, mend)
+            raise found.fault(what, mend, "api_key")
         return found
 
     def with_id(self, config_id: str, model: str = "") -> Found:

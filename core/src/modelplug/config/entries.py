@@ -95,7 +95,7 @@ class Found:
         """As `origin`, for a call option, which may stand under `options` or beside it."""
         return self.origin(name) if name in self.beside else self.origin("options", name)
 
-    def fault(self, field: str, what: str, mend: str) -> BadConfig:
+    def fault(self, what: str, mend: str, field: str) -> BadConfig:
         """The error for what is wrong in *field*."""
         return _fault(self.document, (*self.keys, field), what, mend)
 
@@ -218,19 +218,19 @@ def _checked(found: Found) -> Entry:
     if entry.is_local and entry.url is not None:
         if not entry.framework:
             what = "the engine behind this url is not told"
-            raise found.fault("url", what, "add framework:, such as framework: vllm")
+            raise found.fault(what, "add framework:, such as framework: vllm", "url")
         if isinstance(entry.url, list):
             what, mend = "an engine has one url", "make each url an entry of its own"
-            raise found.fault("url", what, mend)
+            raise found.fault(what, mend, "url")
     if entry.is_local and entry.url is None and entry.api_key is not None:
         what = "an engine that is started here makes its own key"
-        raise found.fault("api_key", what, "take it out, or give the url of one that runs")
+        raise found.fault(what, "take it out, or give the url of one that runs", "api_key")
     if entry.type is None:
         return entry
     try:
         return evolve(entry, type=ModelType.parse(entry.type).value)
     except ConfigError as exc:
-        raise found.fault("type", str(exc), "take one of these, or leave it out") from None
+        raise found.fault(str(exc), "take one of these, or leave it out", "type") from None
 
 
 _VARIABLE = re.compile(r"(\$?)\$\{([^}]*)\}")

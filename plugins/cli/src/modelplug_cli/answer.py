@@ -12,9 +12,9 @@ from attrs import define, field
 from modelplug_cli.output import DIM, for_terminal, note, styled, waiting
 
 if TYPE_CHECKING:
-    from modelplug_cli.options import Wanted
     from modelplug.models import Model
     from modelplug.types import Event, Usage
+    from modelplug_cli.options import Wanted
 
 
 def open_chat(wanted: Wanted) -> Model:

@@ -85,10 +85,10 @@ def _against_what_is_here(found: ConfigMap) -> tuple[list[str], list[str]]:
                 for key in keys
                 if key.startswith("env:") and not os.environ.get(name := key[4:], "").strip()
             ]
-            if any(key and not key.startswith(("env:", "file:", "cmd:")) for key in keys):
-                if "api_key" not in entry_found.variables:
-                    told = "the key itself is in the file; env:NAME keeps it out"
-                    notes.append(f"{entry_found.origin('api_key')}: {told}")
+            plain = any(key and not key.startswith(("env:", "file:", "cmd:")) for key in keys)
+            if plain and "api_key" not in entry_found.variables:
+                told = "the key itself is in the file; env:NAME keeps it out"
+                notes.append(f"{entry_found.origin('api_key')}: {told}")
     return faults, notes
 
 

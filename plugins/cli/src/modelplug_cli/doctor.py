@@ -25,7 +25,8 @@ def doctor(as_json: bool) -> int:
     engines and their interpreters, proxies, loopback, the hub, disk, memory and GPU. What is
     wrong is told with its mend.
 
-    Nothing is sent or downloaded: to the hub a connection is opened and closed. Exit code 1: something is broken; a note is no problem.
+    Nothing is sent or downloaded: to the hub a connection is opened and closed. Exit code 1:
+    something is broken; a note is no problem.
     """
     from attrs import asdict
 

@@ -158,6 +158,5 @@ def remove(name: str) -> None:
     """Remove the environment of NAME, and print its folder. Not while something runs in it."""
     from modelplug_local.environments.install import remove as clear
 
-    for each in clear(name):
-        print(each.path)
-        note(f"removed {each.name}: {each.size / 1e9:.2f} GB")
+    for folder in clear(name):
+        print(folder)

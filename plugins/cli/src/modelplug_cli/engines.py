@@ -7,7 +7,7 @@ import click
 from modelplug_cli.output import note, write_json, write_rows
 
 
-@click.command(short_help="Tell which engine could run what here, and why not.")
+@click.command(short_help="Tell which engine could run what here.")
 @click.option("--format", "format_", metavar="FORMAT", help="Of weights: gguf, safetensors, ...")
 @click.option("--type", "type_", metavar="TYPE", help="llm, vlm, embed, rerank, ...")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")

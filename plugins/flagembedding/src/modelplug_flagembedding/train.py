@@ -82,7 +82,7 @@ def _longest(run: Run) -> int:
 class Mended:
     """What FlagEmbedding's trainers lack."""
 
-    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self: Any, checkpoint: str, model: Any = None) -> None:
         # A checkpoint holds the inner model. Loaded into the outer one, as it is without this,
         # no key fits and the training goes on from the base (FlagEmbedding 1.4.2).
         super()._load_from_checkpoint(checkpoint, self.model.model)  # type: ignore[misc]
@@ -98,7 +98,7 @@ class Mended:
         return told
 
     def prediction_step(
-        self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
+        self: Any, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[Any, None, None]:
         # The model computes a loss only while it trains. This says so of itself alone; its
         # layers stay as they are, without dropout.

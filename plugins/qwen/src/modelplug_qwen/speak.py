@@ -72,23 +72,24 @@ class QwenSpeak(DashScope[SpeakCall, Produced]):
 
     def _live(self, call: SpeakCall) -> Flow[Produced]:
         self._check_begun(call)
-        parameters: dict[str, Any] = {"text_type": "PlainText", "format": "mp3", **call.options}
+        parameters: dict[str, Any] = {"format": "mp3", **call.options}
         told = {"text": call.text}
         payload = {
             "model": call.model,
             "task_group": "audio",
             "task": "tts",
             "function": "SpeechSynthesizer",
-            "parameters": parameters,
         }
         if matches(call.model, ("sambert*",)):  # the voice is in the model's name
-            task = self.live({**payload, "input": told}, (), "out")
+            begin = {**payload, "parameters": parameters, "input": told}
+            task = self.live(begin, (), "out")
         else:
             if "voice" not in parameters:
                 msg = f"{call.model} has no voice that fits all its versions; pass voice="
                 raise ConfigError(msg)
-            said = {name: payload[name] for name in ("model", "task_group", "task", "function")}
-            task = self.live({**payload, "input": {}}, [{**said, "input": told}], "duplex")
+            parameters = {"text_type": "PlainText", **parameters}
+            begin = {**payload, "parameters": parameters, "input": {}}
+            task = self.live(begin, [{**payload, "input": told}], "duplex")
         heard = yield from self.converse(self.opening(task), task.begin)
         if not heard.sound:
             msg = f"{call.model} ended its task and said nothing"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -119,7 +120,7 @@ def load_embedder(run: Run, pooling: str | None, normalize: bool | None) -> Sent
     base = run.request["base"]
     plain = {"dtype": torch.float32}
     trust = run.request["trust_remote_code"]
-    if not (training_kit.Path(base) / "modules.json").exists():
+    if not (Path(base) / "modules.json").exists():
         if pooling is None:
             pooling = "mean"
             text = f"the weights {base!r} name no pooling; they are trained, and saved, with mean"

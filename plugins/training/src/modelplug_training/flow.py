@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from modelplug import TrainableModule
-from modelplug.errors import NotProven, Unsupported
+from modelplug.errors import NotProven, TrainingFailed, Unsupported
 from modelplug.local.tuning import Recipe, like, take_over
 from modelplug.plugins import installed
 from modelplug.types import Check, Comparison, ModelType, Tuned, Verdict, Weights
@@ -49,10 +49,7 @@ def update(
         base = _measure_base(module, job)
         history = _train(job, screen)
         assert history.finished is not None  # _train raises where it has not
-        weights = weights_of(job.folder.output, history.finished)
-        checks = check_trained(job.base.path, weights, job.base.type, history.finished)
-        demand(checks, f"what {job.trainer} has trained")
-        trained = _Trained(job, history, weights, checks)
+        trained = _checked(job, history)
         tuned = _publish(module, trained, base, unproven=unproven)
         shutil.rmtree(job.folder.path)
     return tuned
@@ -78,6 +75,19 @@ class _Trained:
         return {**kept, "samples": self.history.samples, "probes": probes}
 
 
+def _checked(job: Job, history: History) -> _Trained:
+    """The trained weights; NotProven where they are none, and the same call trains again."""
+    finished = history.finished or {}
+    try:
+        weights = weights_of(job.folder.output, finished)
+        checks = check_trained(job.base.path, weights, job.base.type, finished)
+        demand(checks, f"what {job.trainer} has trained")
+    except NotProven:
+        job.folder.begin_anew()
+        raise
+    return _Trained(job, history, weights, checks)
+
+
 def _measure_base(module: TrainableModule, job: Job) -> Measured:
     with closing(like(module, job.recipe.base, job.served, job.recipe.engine_options)) as base:
         return _measured(base, job, job.asked.settings.instruction)
@@ -98,14 +108,19 @@ def _train(job: Job, screen: Screen) -> History:
     if made is None:
         msg = f"{job.trainer} cannot train {job.base.name!r} ({job.base.type}, {request.method})"
         raise Unsupported(msg)
-    with screen:
-        return trainers.run(
-            made,
-            job.folder,
-            show=screen.show,
-            stopping=lambda: screen.note("ending after this step; Ctrl-C again ends at once"),
-            failures=job.traits.failures,
-        )
+    try:
+        with screen:
+            return trainers.run(
+                made,
+                job.folder,
+                show=screen.show,
+                stopping=lambda: screen.note("ending after this step; Ctrl-C again ends at once"),
+                failures=job.traits.failures,
+            )
+    except TrainingFailed as error:
+        if error.kind == "resume":  # what it has saved since is a training from the base
+            job.folder.begin_anew()
+        raise
 
 
 def _publish(

@@ -18,7 +18,7 @@ from attrs import frozen
 from modelplug.types import ModelType, Settings, Training, TrainingPlan, Weights
 
 KIT = Path(__file__).with_name("kit")
-DEADLINE = 120.0
+DEADLINE = 600.0
 """Seconds after which a training of a test is a failure."""
 
 WORDS = (
@@ -140,7 +140,12 @@ class Trial:
         path = self.folder / "events.jsonl"
         path.touch()
         ended = threading.Event()
-        threading.Thread(target=lambda: (process.wait(), ended.set()), daemon=True).start()
+
+        def watch() -> None:
+            process.wait()
+            ended.set()
+
+        threading.Thread(target=watch, daemon=True).start()
         with open(path, encoding="utf-8") as file:
             file.seek(0, os.SEEK_END)
             rest = ""

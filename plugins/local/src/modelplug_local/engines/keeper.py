@@ -28,7 +28,7 @@ from modelplug_local.engines.states import State
 from modelplug_local.engines.supervisor import SupervisedEngine
 
 _WHILE_STARTING = 0.25
-_WHILE_READY = 2.0
+_WHILE_READY = 1.0
 """Seconds between two looks at whether anybody waits, and whether the state is still there."""
 
 

@@ -297,6 +297,7 @@ class SupervisedEngine:
             run.end()
             with self.changed:
                 self._run = None
+                self.changed.notify_all()
 
     def _start(self) -> tuple[str, EngineFailed | None]:
         """One start. The name of the row that tells why it failed, and the failure, or None."""

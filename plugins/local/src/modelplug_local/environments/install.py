@@ -67,8 +67,9 @@ def _install(
     recipe = _recipe(kind, name, device, version)
     with alone(folder_of(kind, name), tell) as folder:
         before = installed(kind, name)
-        same = before and before.works and before.digest == recipe.digest
-        if before and same and before.version == version:
+        # Whatever Python it has, all programs can use it: another one has to be asked for.
+        wanted = (recipe.digest, version if python else before and before.version)
+        if before and before.works and (before.digest, before.version) == wanted:
             return before, False
         _remove_leftovers(folder, before)
         _check_disk(folder, recipe)
@@ -79,7 +80,7 @@ def _install(
 
 
 def _base(python: str | None) -> tuple[str, str]:
-    """(interpreter to make it with, its version); never that of another environment."""
+    """(interpreter to make it with, its version)."""
     if python is None:
         return sys.executable, sys.version.split()[0]
     asked = [python, "-I", "-c", "import sys; print(sys.version.split()[0])"]
@@ -276,9 +277,9 @@ def _run(argv: Sequence[str]) -> None:
     subprocess.run(argv, check=True, capture_output=True, text=True, timeout=300)  # noqa: S603
 
 
-def remove(name: str) -> list[Installed]:
+def remove(name: str) -> list[Path]:
     """
-    Remove the environments of *name*, engine and trainer; answers them.
+    Remove the environments of *name*, engine and trainer; answers where they were.
 
     ConfigError if there is none, or if a process runs in one.
     """
@@ -291,12 +292,10 @@ def remove(name: str) -> list[Installed]:
                 pids = ", ".join(map(str, users))
                 msg = f"the environment of {name} is in use by process {pids}; stop it first"
                 raise ConfigError(msg)
-            try:
-                removed += [each for each in [installed(kind, name)] if each]
-            finally:
-                # First the record, so that nobody starts in what is going.
-                (folder / RECORD).unlink(missing_ok=True)
-                _remove_leftovers(folder, None)
+            # First the record, so that nobody starts in what is going.
+            (folder / RECORD).unlink()
+            _remove_leftovers(folder, None)
+            removed.append(folder)
     if not removed:
         msg = f"there is no environment of {name!r}"
         raise ConfigError(msg)

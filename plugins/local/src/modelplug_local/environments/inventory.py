@@ -10,6 +10,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from attrs import asdict, field, frozen
 
 from modelplug import plugins
 from modelplug.catalog import EngineTraits, Environment, TrainerTraits
-from modelplug.errors import ConfigError
+from modelplug.errors import ConfigError, PluginError
 from modelplug_local.engines import hardware
 from modelplug_local.engines.logs import home
 
@@ -115,12 +116,16 @@ def record(made: Installed) -> None:
 
 
 def declared() -> Iterator[tuple[Kind, str]]:
-    """Each engine, then each trainer, whose plugin declares environments."""
+    """
+    Each engine, then each trainer, whose plugin declares environments. One whose manifest
+    cannot be read is passed over: it is an error for its own name only.
+    """
     found = plugins.installed()
     for kind, group in GROUPS.items():
         for name in found.names(group):
-            if traits_of(kind, name).environments:
-                yield kind, name
+            with suppress(PluginError):
+                if traits_of(kind, name).environments:
+                    yield kind, name
 
 
 def kinds_of(name: str) -> list[Kind]:

@@ -53,6 +53,7 @@ class ModelScope:
     """Both kinds of question to modelscope-hub."""
 
     tries_again = True
+    use_cache = False
 
     def __init__(self, job: dict[str, Any]) -> None:
         from modelscope_hub import HubApi
@@ -96,6 +97,7 @@ class HuggingFace:
     """Both kinds of question to huggingface_hub."""
 
     tries_again = False  # it gives up at the first answer of 5xx for a file (2.4.0, 2026-11)
+    use_cache = True
 
     def __init__(self, job: dict[str, Any]) -> None:
         from huggingface_hub import HfApi
@@ -146,7 +148,8 @@ class HuggingFace:
         # its process ended, and the next one begins at 0 (2.4.0, 2026-11).
         path.parent.mkdir(parents=True, exist_ok=True)
         # What other programs have fetched into the client's own cache; checked as all else is.
-        if isinstance(cached := try_to_load_from_cache(**where), str):
+        cached = try_to_load_from_cache(**where) if self.use_cache else None
+        if isinstance(cached, str):
             _link(Path(cached).resolve(), path)
             return
         part = path.with_name(f"{path.name}.incomplete")
@@ -235,6 +238,7 @@ def bytes_in(folder: Path) -> int:
 
 def _fetch(hub: ModelScope | HuggingFace, files: list[dict[str, Any]], to: Path) -> dict[str, str]:
     """sha256 of each file, after each is known to be what the hub listed."""
+    was_wrong = False
     for attempt in range(_TRIES):
         try:
             hub.fetch(files, to)
@@ -251,10 +255,12 @@ def _fetch(hub: ModelScope | HuggingFace, files: list[dict[str, Any]], to: Path)
                 (to / path).unlink(missing_ok=True)
             problem = Problem("wrong", f"{', '.join(wrong)} is not what it lists")
         if problem.kind == "wrong":
-            # What was kept of an earlier try does not fit what the hub has now.
-            _discard_parts(to)
-            if attempt:
+            if was_wrong:
                 break
+            # What was kept of an earlier try, or is in the client's cache, does not fit what
+            # the hub has now.
+            was_wrong, hub.use_cache = True, False
+            _discard_parts(to)
         else:
             time.sleep(2**attempt)
     raise problem

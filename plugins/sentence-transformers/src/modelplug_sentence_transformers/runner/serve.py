@@ -7,7 +7,7 @@ of modelplug-local's server on its path, and nothing else of modelplug.
 
 from __future__ import annotations
 
-from embed_server.service import load
+from embed_server.service import load  # type: ignore[import-not-found]  # beside this file
 from engine_server import run
 
 if __name__ == "__main__":

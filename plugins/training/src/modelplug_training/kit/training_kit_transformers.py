@@ -70,10 +70,11 @@ def arguments(cls: type[A], run: Run, asked: Mapping[str, Any]) -> A:
     if "per_device_train_batch_size" in chosen:
         chosen.setdefault("per_device_eval_batch_size", chosen["per_device_train_batch_size"])
     try:
-        return cls(**chosen)
+        made: A = cls(**chosen)
     except (TypeError, ValueError) as exc:
         msg = f"transformers does not take these arguments: {exc}"
         raise Failed(msg, kind="argument") from exc
+    return made
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is not typed for mypy

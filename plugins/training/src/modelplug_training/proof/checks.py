@@ -60,7 +60,9 @@ def _differ(old: list[str], changed: int, compared: int, largest: float) -> Chec
     if not compared:
         return Check(name, False, "no tensor has the name and shape of one of the base's")
     told = f"{changed} of {compared} tensors, by up to {largest:.2g}"
-    return Check(name, changed > 0, told if changed else f"none of {compared} tensors")
+    if not changed:
+        told = f"none of {compared} tensors, as exactly as they are saved; raise lr, epochs or rows"
+    return Check(name, changed > 0, told)
 
 
 def _twin(name: str, old: Tensors) -> str | None:

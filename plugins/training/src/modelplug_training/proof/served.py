@@ -32,7 +32,7 @@ class Tokens:
         """Find out which routes there are."""
         for dialect, probe in (("vllm", {"prompt": "a"}), ("llama.cpp", {"content": "a"})):
             made = cls(model, dialect)
-            status, said = made._post("/tokenize", {"model": made._name, **probe})
+            status, said = made._post("/tokenize", probe)
             if status == 200 and isinstance(said, dict) and said.get("tokens"):
                 return made
         return cls(model, None)
@@ -54,17 +54,11 @@ class Tokens:
 
     def text_of(self, ids: Sequence[int]) -> str:
         """The text of *ids*."""
-        told = self._ask("/detokenize", {"model": self._name, "tokens": list(ids)})
+        told = self._ask("/detokenize", {"tokens": list(ids)})
         return str(told["prompt"] if self.dialect == "vllm" else told["content"])
 
     def _ids(self, asked: Mapping[str, Any]) -> list[int]:
-        return [
-            int(each) for each in self._ask("/tokenize", {"model": self._name, **asked})["tokens"]
-        ]
-
-    @property
-    def _name(self) -> str:
-        return self.model.model
+        return [int(each) for each in self._ask("/tokenize", asked)["tokens"]]
 
     def _ask(self, path: str, asked: Mapping[str, Any]) -> Any:
         status, said = self._post(path, asked)

@@ -85,6 +85,11 @@ class RunFolder:
             return "stopped" if history.finished.get("stopped") else "finished"
         return "interrupted" if history.failed is None else "failed"
 
+    def begin_anew(self) -> None:
+        """Forget what was trained; data and log stay."""
+        shutil.rmtree(self.output)
+        self.events.unlink()
+
     @property
     def is_held(self) -> bool:
         """Whether a program trains in it at this moment."""

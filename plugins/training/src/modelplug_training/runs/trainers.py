@@ -22,7 +22,7 @@ ROUND = 0.2
 TAIL_LINES = 15
 _MENDS = {
     "nan": "lower lr, raise warmup, or train with precision='fp32'",
-    "resume": "take the folder of checkpoints away and train from the beginning",
+    "resume": "the same call trains from the beginning; report it to the trainer's author",
 }
 
 

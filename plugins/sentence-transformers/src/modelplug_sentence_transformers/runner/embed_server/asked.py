@@ -13,6 +13,9 @@ from engine_server import Fields, Refused
 MOST_INPUTS = 2048
 """Of one request, as OpenAI has it."""
 
+MOST_CHARACTERS = 2**20
+"""Of a text: more than any model reads, and little enough to count the tokens of."""
+
 MOST_PIXELS = 2**25
 """Of an image: what a small file unpacks to is not the caller's to choose."""
 
@@ -47,18 +50,24 @@ def _text_or_image(item: object, at: int, sees: bool) -> Any:
     if isinstance(item, Mapping) and len(item) == 1:
         name, value = next(iter(item.items()))
         if name == "text" and isinstance(value, str):
-            return _utf8(value, f"input[{at}]")
+            return _text(value, f"input[{at}]")
         if name == "image" and isinstance(value, str):
             if not sees:
                 raise Refused(400, "this model takes texts and no images")
             return image_of(value, at)
     if not isinstance(item, str):
         raise Refused(400, f'input[{at}] must be a text, {{"text": ...}} or {{"image": ...}}')
-    return _utf8(item, f"input[{at}]")
+    return _text(item, f"input[{at}]")
 
 
-def _utf8(text: str, what: str) -> str:
-    """JSON can say half of a surrogate pair, which is no text and which tokenizers fail at."""
+def _text(text: str, what: str) -> str:
+    """
+    *text*, if a tokenizer can read it in a reasonable time.
+
+    JSON can say half of a surrogate pair, at which tokenizers fail.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise Refused(400, f"{what} has {len(text)} characters and may have {MOST_CHARACTERS}")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -110,12 +119,12 @@ def _document(item: object, at: int) -> str:
     text = item.get("text") if isinstance(item, Mapping) else item
     if not isinstance(text, str):
         raise Refused(400, f"documents[{at}] must be a text")
-    return _utf8(text, f"documents[{at}]")
+    return _text(text, f"documents[{at}]")
 
 
 def text_of(fields: Fields, name: str) -> str:
     """A text that is required."""
-    return _utf8(fields.text(name), name)
+    return _text(fields.text(name), name)
 
 
 def flag(fields: Fields, name: str, default: bool) -> bool:
@@ -158,13 +167,13 @@ def _known(prompts: Mapping[str, str]) -> str:
     return f"it has {', '.join(prompts)}" if prompts else "it has none"
 
 
-def check_lengths(lengths: Sequence[int], most: int | None, what: str) -> None:
-    """ContextTooLong, in OpenAI's words, for the first input that the model would cut."""
-    for at, length in enumerate(lengths):
-        if most is not None and length > most:
+def check_lengths(lengths: Sequence[int], most: int, names: Sequence[str]) -> None:
+    """Refused, with OpenAI's code for it, at the first input that the model would cut."""
+    for name, length in zip(names, lengths, strict=True):
+        if length > most:
             raise Refused(
                 400,
-                f"{what}[{at}] has {length} tokens and the model reads {most}; divide it, or "
+                f"{name} has {length} tokens and the model reads {most}; divide it, or "
                 f"send truncate=true to have its end cut off",
                 "context_length_exceeded",
             )

@@ -27,6 +27,7 @@ TOKENS_EACH = 512
 """Padded tokens of a batch for each input that it may have: of long texts it takes fewer."""
 
 _LOOK_UP = 1.0
+"""Seconds after which it is seen whether the caller is still there."""
 
 
 class Served:
@@ -43,7 +44,7 @@ class Served:
         )
 
     def lengths(
-        self, fields: Fields, common: Common, inputs: Sequence[Any], what: str
+        self, fields: Fields, common: Common, inputs: Sequence[Any], names: Sequence[str]
     ) -> list[int]:
         """Tokens that the model reads of each input; Refused where it would cut one unasked."""
         lengths = self.model.lengths(common, inputs)
@@ -51,7 +52,7 @@ class Served:
         if common.kind == "image" or longest is None:
             return lengths
         if not flag(fields, "truncate", self._truncate):
-            check_lengths(lengths, longest, what)
+            check_lengths(lengths, longest, names)
         return [min(length, longest) for length in lengths]
 
     def begin(self, common: Common, inputs: Sequence[Any], lengths: Sequence[int]) -> Job:
@@ -66,7 +67,7 @@ class Served:
 
 
 def results_of(job: Job, request: Request) -> list[Any]:
-    """What came of *job*, which is dropped when the caller has hung up: CallerGone."""
+    """What came of *job*; CallerGone, and it is dropped, when the caller has hung up."""
     try:
         while not wait([job.results], _LOOK_UP).done:
             request.check_caller()
@@ -86,20 +87,7 @@ class Embeddings:
         fields = request.json()
         inputs = inputs_of(fields, self._model.sees)
         encoding = fields.one_of("encoding_format", "float", ("float", "base64"))
-        prompt, task = prompt_of(fields, self._model.prompts, self._model.default_prompt)
-        texts = [at for at, each in enumerate(inputs) if isinstance(each, str)]
-        images = [at for at, each in enumerate(inputs) if not isinstance(each, str)]
-        tokens, jobs = 0, []
-        for places, common in ((texts, Common(prompt, task)), (images, Common(kind="image"))):
-            if not places:
-                continue
-            contents = [inputs[at] for at in places]
-            lengths = self._served.lengths(fields, common, contents, "input")
-            tokens += sum(lengths) if common.kind == "text" else 0
-            jobs.append((places, self._served.begin(common, contents, lengths)))
-        rows: dict[int, Any] = {}
-        for places, job in jobs:
-            rows |= zip(places, results_of(job, request), strict=True)
+        rows, tokens = self._rows(request, fields, inputs)
         vectors = _shortened(np.stack([rows[at] for at in range(len(inputs))]), fields)
         data = [
             {"object": "embedding", "index": at, "embedding": _written(vector, encoding)}
@@ -111,6 +99,32 @@ class Embeddings:
             "data": data,
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }
+
+    def _rows(
+        self, request: Request, fields: Fields, inputs: Sequence[Any]
+    ) -> tuple[dict[int, Any], int]:
+        """(a vector by each input's place, the texts' tokens)."""
+        prompt, task = prompt_of(fields, self._model.prompts, self._model.default_prompt)
+        texts = [at for at, each in enumerate(inputs) if isinstance(each, str)]
+        images = [at for at, each in enumerate(inputs) if not isinstance(each, str)]
+        jobs: list[tuple[list[int], Job]] = []
+        rows: dict[int, Any] = {}
+        tokens = 0
+        try:
+            for places, common in ((texts, Common(prompt, task)), (images, Common(kind="image"))):
+                if not places:
+                    continue
+                contents, names = [inputs[at] for at in places], [f"input[{at}]" for at in places]
+                lengths = self._served.lengths(fields, common, contents, names)
+                tokens += sum(lengths) if common.kind == "text" else 0
+                jobs.append((places, self._served.begin(common, contents, lengths)))
+            for places, job in jobs:
+                rows |= zip(places, results_of(job, request), strict=True)
+        except BaseException:
+            for _, job in jobs:  # what began before the failure is of no use any more
+                job.dropped = True
+            raise
+        return rows, tokens
 
 
 def _shortened(vectors: Any, fields: Fields) -> Any:
@@ -153,7 +167,8 @@ class Rerank:
         model = self._served.model
         common = Common(*prompt_of(fields, model.prompts, model.default_prompt))
         pairs = [(query, document) for document in documents]
-        lengths = self._served.lengths(fields, common, pairs, "documents")
+        names = [f"documents[{at}]" for at in range(len(documents))]
+        lengths = self._served.lengths(fields, common, pairs, names)
         scores = results_of(self._served.begin(common, pairs, lengths), request)
         best = sorted(range(len(scores)), key=lambda at: -scores[at])[:top]
         results = [
