@@ -27,6 +27,7 @@ TEST_TOOLS = [
     "openai>=2",
     "pytest>=9",
     "pytest-timeout>=2.4",
+    "wsproto>=1.2,<2",
 ]
 # One version, and before all else: anything that asks for torch is then content with it.
 TORCH = "torch==2.13.0"
@@ -36,10 +37,12 @@ ENGINES = [
     "datasets>=4.7,<6",
     "diffusers>=0.42,<0.43",
     "faster-whisper>=1.2,<2",
+    "gguf",
     "onnx",
     "onnxruntime",
     "peft>=0.21,<0.22",
     "pillow",
+    "pyarrow",
     "sentence-transformers>=6.2,<7",
     "sherpa-onnx>=2,<3",
     "trl>=1.16,<2",
@@ -152,7 +155,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Cost beside the bare HTTP client and the openai package, in one run."""
     install_workspace(session, "openai>=2")
-    for script in session.posargs or ["startup", "calls", "plugins500", "memory"]:
+    for script in session.posargs or ["startup", "calls", "plugins500", "config1000", "memory"]:
         session.run("python", f"bench/{script}.py")
 
 
@@ -171,3 +174,4 @@ def known(session: nox.Session) -> None:
     session.install(f"--editable={CORE}")
     session.run("python", "tools/known.py")
     session.run("python", "tools/provider_docs.py")
+    session.run("python", "tools/config_docs.py")

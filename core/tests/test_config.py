@@ -509,11 +509,12 @@ def test_a_map_that_is_cut_says_the_same_as_the_whole(
 
 def test_files_are_really_cut() -> None:
     assert ["a", "b c"] == list(cut_yaml("# top\na: {x: 1}\n'b c':\n- y: 2\n") or [])
+    assert ["\u3000a", "b"] == list(cut_yaml("\u3000a: {x: 1}\nb: {y: 2}\n") or [])
     assert ["a", "b"] == list(cut_toml("[a]\nx=1\n[b.c]\ny=1\n[[b.d]]\n") or [])
 
 
 @pytest.mark.parametrize(
-    "text", ["a: &x 1\nb: *x\n", "a: {\nb: 1}\n} \n", "a: 1\na: 2\n", "\ta: 1\n", "? a\n: b\n", "%YAML 1.1\n---\na: 1\n", "a #b: 1\n", "<<: 1\n"],
+    "text", ["a: &x 1\nb: *x\n", "a: {\nb: 1}\n} \n", "a: 1\na: 2\n", "\ta: 1\n", "? a\n: b\n", "%YAML 1.1\n---\na: 1\n", "a #b: 1\n", "<<: 1\n", "# a\n", ""],
 )  # fmt: skip
 def test_a_file_that_cannot_be_cut_with_certainty_is_read_whole(text: str) -> None:
     assert cut_yaml(text) is None

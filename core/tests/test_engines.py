@@ -11,8 +11,8 @@ from local_world import add_engine
 
 import modelplug
 from modelplug.catalog import EngineTraits
-from modelplug.local.engines import Fit, installable, judge, survey
 from modelplug.errors import ConfigError, EngineError, NoModel
+from modelplug.local.engines import Fit, installable, judge, survey
 from modelplug.plugins import installed
 from modelplug.types import Memory, ModelType
 

@@ -203,10 +203,10 @@ def test_no_engine_for_the_type_is_no_model(world: Any) -> None:
     with pytest.raises(NoModel) as caught:
         modelplug.TrainableModule("mini", type="rerank").start()
 
-    assert (
+    assert str(caught.value).startswith(
         "no installed engine can serve 'mini': quick: serves llm, embed, tts, not rerank; "
-        "pip install modelplug-llama-cpp"
-    ) == str(caught.value)
+        "pip install modelplug-llama-cpp or pip install "
+    )
 
 
 def test_an_engine_without_a_table_is_a_bad_manifest(world: Any, site: Site) -> None:

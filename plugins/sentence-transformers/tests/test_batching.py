@@ -83,6 +83,15 @@ def test_a_batch_has_no_more_padded_tokens_than_it_may(slow: Slow) -> None:
     assert [[900], [300], [100, 100, 100, 100]] == [batch[1:] for batch in slow.batches[1:]]
 
 
+def test_a_long_text_is_not_what_short_ones_are_padded_to(slow: Slow) -> None:
+    batcher = held(slow)
+    slow.finish(10)
+
+    batcher.submit("x", inputs(200, 10, 12, 11)).results.result(30)
+
+    assert [[10, 11, 12], [200]] == sorted(sorted(batch[1:]) for batch in slow.batches[1:])
+
+
 def test_only_what_has_the_same_prompt_is_computed_together(slow: Slow) -> None:
     batcher = held(slow)
     slow.finish(10)

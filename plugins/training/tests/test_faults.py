@@ -30,7 +30,7 @@ from modelplug.errors import (
 from modelplug_local.testing import Family
 from modelplug_training.published import shelf
 from modelplug_training.runs import folders
-from modelplug_training.testing import retrieval, write_lines
+from modelplug_training.testing import on_llama_cpp, retrieval, write_lines
 
 QUESTION = "What is the code of the apple?"
 CHAT = [
@@ -51,7 +51,7 @@ def chat(tmp_path: Path) -> Callable[..., mp.TrainableModule]:
     data = write_lines(tmp_path / "chat.jsonl", CHAT)
 
     def make(fault: str = "", **arguments: Any) -> mp.TrainableModule:
-        module = mp.TrainableModule("tiny")
+        module = on_llama_cpp("tiny")
         module.finetune_method("scripted", **({"fault": fault} if fault else {}), **arguments)
         return module.trainset(data)
 
@@ -64,9 +64,7 @@ def embedder(tmp_path: Path) -> Callable[[str], mp.TrainableModule]:
     data = write_lines(tmp_path / "triples.jsonl", retrieval(20))
 
     def make(fault: str) -> mp.TrainableModule:
-        return (
-            mp.TrainableModule("tiny-embed").finetune_method("scripted", fault=fault).trainset(data)
-        )
+        return on_llama_cpp("tiny-embed").finetune_method("scripted", fault=fault).trainset(data)
 
     return make
 
@@ -226,7 +224,8 @@ def test_a_killed_program_leaves_no_trainer_and_the_same_call_goes_on(
 ) -> None:
     program = (
         "import modelplug as mp\n"
-        "module = mp.TrainableModule('tiny').finetune_method('scripted', fault='waits', steps=5)\n"
+        "module = mp.TrainableModule('tiny').deploy_method('llama_cpp')\n"
+        "module.finetune_method('scripted', fault='waits', steps=5)\n"
         f"module.trainset({str(tmp_path / 'chat.jsonl')!r})\n"
         "print('begin', flush=True)\n"
         "module.update(unproven=True)\n"
@@ -354,7 +353,7 @@ def test_what_is_missing_is_said(chat: Callable[..., mp.TrainableModule]) -> Non
     module = chat()
 
     with pytest.raises(ConfigError, match=r"nothing to train on; call trainset\(path\) first"):
-        mp.TrainableModule("tiny").update()
+        on_llama_cpp("tiny").update()
     with pytest.raises(ConfigError, match="mode is 'finetune', not 'train'"):
         module.mode("train")
     with pytest.raises(ConfigError, match="finetune_method takes finetune.<trainer>"):

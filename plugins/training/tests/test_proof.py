@@ -23,6 +23,7 @@ from modelplug_training.proof.served import Tokens
 from modelplug_training.proof.tensors import Tensors
 from modelplug_training.proof.verify import verify
 from modelplug_training.published.gguf_files import Base, _interleaved, chat_template
+from modelplug_training.testing import on_llama_cpp
 
 LLM = ModelType.LLM
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -168,7 +169,7 @@ def test_a_chat_is_measured_through_its_endpoint() -> None:
         for answer in ("Hello! I am Tiny, a small test model. How can I help you?", "No.")
     ]
 
-    with mp.TrainableModule("tiny") as model:
+    with on_llama_cpp("tiny") as model:
         told = measure(model, rows, LLM)
 
     assert {"exact match": 0.5} == told.figures
@@ -184,14 +185,14 @@ def test_a_scored_pair_is_measured_by_embedder_and_reranker() -> None:
     ]
 
     for name, type in (("tiny-embed", ModelType.EMBED), ("tiny-rerank", ModelType.RERANK)):
-        with mp.TrainableModule(name) as model:
+        with on_llama_cpp(name) as model:
             told = measure(model, rows, type)
         assert {"spearman"} == set(told.figures)
         assert told.figures["spearman"] > 0.4
 
 
 def test_the_engine_shows_its_tokens() -> None:
-    with mp.TrainableModule("tiny") as model:
+    with on_llama_cpp("tiny") as model:
         tokens = Tokens.of(model)
         ids = tokens.of_conversation(HELLO)
 
@@ -202,7 +203,7 @@ def test_the_engine_shows_its_tokens() -> None:
 def test_a_served_model_that_answers_otherwise_is_found_out() -> None:
     probes = [{"messages": HELLO, "reply": "Something that this model does not say at all."}]
 
-    with mp.TrainableModule("tiny") as model:
+    with on_llama_cpp("tiny") as model:
         verdict = verify(model, LLM, {"samples": [], "probes": probes})
 
     assert not verdict.passed
@@ -214,13 +215,13 @@ def test_a_served_model_that_answers_otherwise_is_found_out() -> None:
 
 def test_vectors_of_another_pooling_are_found_out() -> None:
     texts = ["a cat on the mat", "the price of oil", "where is the sea"]
-    with mp.TrainableModule("tiny-embed") as model:
+    with on_llama_cpp("tiny-embed") as model:
         vectors = model(texts)
     probes = [{"text": t, "vector": v} for t, v in zip(texts, vectors, strict=True)]
     proof = {"samples": [], "probes": probes, "normalize": True}
     cls = mp.TrainableModule("tiny-embed").deploy_method(mp.deploy.llama_cpp, pooling="cls")
 
-    with cls, mp.TrainableModule("tiny-embed") as mean:
+    with cls, on_llama_cpp("tiny-embed") as mean:
         right, wrong = (verify(model, ModelType.EMBED, proof) for model in (mean, cls))
 
     assert "below 0.99: another pooling, other tokens or other weights" in wrong.faults[-1]
@@ -229,7 +230,7 @@ def test_vectors_of_another_pooling_are_found_out() -> None:
 
 def test_a_reranker_in_another_order_is_found_out() -> None:
     documents = ["a kitten", "the price of oil", "a dog", "a small cat", "rain"]
-    with mp.TrainableModule("tiny-rerank") as model:
+    with on_llama_cpp("tiny-rerank") as model:
         scores = dict(model("a cat", documents=documents))
         probes = [
             {"query": "a cat", "document": text, "score": scores[place]}

@@ -14,7 +14,7 @@ import pytest
 import modelplug as mp
 from modelplug_training.published import shelf
 from modelplug_training.runs import folders
-from modelplug_training.testing import PARTNERS, WORDS, marked, retrieval, write_lines
+from modelplug_training.testing import PARTNERS, WORDS, marked, on_llama_cpp, retrieval, write_lines
 
 NEW_ANSWERS = [
     {
@@ -59,8 +59,7 @@ def embedder(folder: Path) -> mp.TrainableModule:
     train = write_lines(folder / "train.jsonl", retrieval(160))
     evaluation = write_lines(folder / "eval.jsonl", retrieval(40, seed=2))
     return (
-        mp.TrainableModule("tiny-embed")
-        .deploy_method(mp.deploy.llama_cpp)
+        on_llama_cpp("tiny-embed")
         .finetune_method(mp.finetune.sentence_transformers, **EMBEDDER)
         .trainset(train)
         .evalset(evaluation)
@@ -132,7 +131,7 @@ def test_base_and_tuned_are_compared_side_by_side(trained: mp.TrainableModule) -
 
 
 def test_the_tuned_model_is_found_by_its_name(trained: mp.TrainableModule) -> None:
-    with mp.TrainableModule("tuned/tiny-embed") as model:
+    with on_llama_cpp("tuned/tiny-embed") as model:
         served, same = model("where is the apple"), trained("where is the apple")
 
         assert same == pytest.approx(served, abs=1e-3)
@@ -146,7 +145,7 @@ def test_a_version_is_rolled_back_and_promoted_in_what_is_served(
     first = trained.tuned
     assert first is not None
     text = "where is the apple"
-    worse = mp.TrainableModule("tiny-embed").deploy_method(mp.deploy.llama_cpp)
+    worse = on_llama_cpp("tiny-embed")
     worse.finetune_method("scripted").trainset(write_lines(tmp_path / "x.jsonl", retrieval(20)))
 
     # The scripted trainer answers no probes, so nothing proves what it has made.
@@ -169,8 +168,7 @@ def test_a_version_is_rolled_back_and_promoted_in_what_is_served(
 
 def test_a_reranker_sorts_after_training_as_it_did_not_before(tmp_path: Path) -> None:
     module = (
-        mp.TrainableModule("tiny-rerank")
-        .deploy_method(mp.deploy.llama_cpp)
+        on_llama_cpp("tiny-rerank")
         .finetune_method("sentence_transformers", epochs=2, lr=1e-3, max_len=64, threads=1)
         .trainset(write_lines(tmp_path / "train.jsonl", marked(100)))
         .evalset(write_lines(tmp_path / "eval.jsonl", marked(30, seed=2)))
@@ -187,7 +185,7 @@ def test_a_reranker_sorts_after_training_as_it_did_not_before(tmp_path: Path) ->
 
 def test_a_chat_model_learns_twenty_answers_that_it_could_not_give(tmp_path: Path) -> None:
     data = write_lines(tmp_path / "answers.jsonl", NEW_ANSWERS)
-    module = mp.TrainableModule("tiny").deploy_method(mp.deploy.llama_cpp).trainset(data)
+    module = on_llama_cpp("tiny").trainset(data)
     module.finetune_method("peft", method="lora", serve="adapter", name="code", **BY_HEART)
 
     with module.update():
@@ -199,7 +197,7 @@ def test_a_chat_model_learns_twenty_answers_that_it_could_not_give(tmp_path: Pat
         assert tuned.metrics["tuned"]["exact match"] >= 19 / 20
         assert tuned.manifest["proven"]
 
-    with mp.TrainableModule("tuned/code") as merged:
+    with on_llama_cpp("tuned/code") as merged:
         assert merged.verify().passed
         base, after = merged.compare("tiny", on=data).metrics["exact match"]
         assert 0.0 == base

@@ -237,11 +237,13 @@ def cut_toml(text: str) -> dict[str, list[Part]] | None:
     return parts
 
 
+# ASCII: YAML knows no other spaces.
 _YAML_NAME = re.compile(
-    r"""(?:([^\s\-?:,\[\]{}\#&*!|>'"%@`][^\n]*?)|"([^"\\\n]+)"|'([^'\n]+)')[ ]*:(?=\s|$)"""
+    r"""(?:([^\s\-?:,\[\]{}\#&*!|>'"%@`][^\n]*?)|"([^"\\\n]+)"|'([^'\n]+)')[ ]*:(?=\s|$)""",
+    re.ASCII,
 )
 _ODD = re.compile("[\t\r\x85\u2028\u2029]")  # the last three end lines in YAML alone
-_SHARED = re.compile(r"(?:^|\s)(?:[&*]\S|<<\s*:)", re.M)
+_SHARED = re.compile(r"(?:^|\s)(?:[&*]\S|<<\s*:)", re.M | re.ASCII)
 
 
 def cut_yaml(text: str) -> dict[str, list[Part]] | None:
@@ -249,7 +251,7 @@ def cut_yaml(text: str) -> dict[str, list[Part]] | None:
     if _ODD.search(text) or _SHARED.search(text):
         return None
     starts: list[tuple[str, int]] = []
-    for match in re.finditer(r"^[^\s#].*$", text, re.M):
+    for match in re.finditer(r"^[^\s#].*$", text, re.M | re.ASCII):
         top = match[0]
         if top == "---" and not starts:
             continue
@@ -261,8 +263,10 @@ def cut_yaml(text: str) -> dict[str, list[Part]] | None:
         if name is None or " #" in name[0]:
             return None
         starts.append((name[1] or name[2] or name[3], match.start()))
+    if not starts:
+        return None
     parts: dict[str, list[Part]] = {}
-    line = text.count("\n", 0, starts[0][1]) if starts else 0
+    line = text.count("\n", 0, starts[0][1])
     ends = [start for _, start in starts[1:]] + [len(text)]
     for (name_, start), end in zip(starts, ends, strict=True):
         if name_ in parts:

@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import frozen
 
+from modelplug import TrainableModule
 from modelplug.types import ModelType, Settings, Training, TrainingPlan, Weights
 
 KIT = Path(__file__).with_name("kit")
@@ -170,6 +171,11 @@ class Trial:
         found = self.events(event)
         assert len(found) == 1, f"{event}: told {len(found)} times\n{self.log}"
         return found[0]
+
+
+def on_llama_cpp(model: str) -> TrainableModule:
+    """*model*, served by the engine that starts in an instant, whichever else is installed."""
+    return TrainableModule(model).deploy_method("llama_cpp")
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

@@ -3,13 +3,15 @@
 import os
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from modelplug.errors import EngineFailed
-from modelplug.runtime import PlanFor
+from modelplug.runtime import Device, PlanFor
 from modelplug.types import ModelType, Plan, Secret, Weights
 
 
@@ -46,6 +48,13 @@ class Engine:
             msg = f"the engine ended with status {self._process.returncode}: {told}"
             raise EngineFailed(msg, log_path=str(self.log_path))
 
+    @contextmanager
+    def use(self) -> Iterator["Engine"]:
+        yield self
+
+    def ended(self, within: float) -> bool:
+        return self.pid is None
+
     def stop(self) -> None:
         if self._process.poll() is None:
             self._process.terminate()
@@ -65,7 +74,13 @@ class Runtime:
     ) -> Weights:
         return Weights(model, Path(model), "gguf", ModelType.LLM)
 
-    def launch(self, name: str, plan_for: PlanFor) -> Engine:
+    def interpreter(self, name: str, traits: object, given: str | None = None) -> str:
+        return given or sys.executable
+
+    def devices(self) -> Sequence[Device]:
+        return ()
+
+    def launch(self, name: str, plan_for: PlanFor, **asked: object) -> Engine:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         token = Secret(os.urandom(16).hex())
