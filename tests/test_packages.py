@@ -93,7 +93,7 @@ def test_a_plugin_needs_this_core_and_no_other_plugin(folder: Path) -> None:
     siblings = [item for item in needed if item.startswith("modelplug-")]
 
     assert "modelplug>=0.1,<0.2" == needed[0]
-    assert set(siblings) <= {"modelplug-local>=0.1,<0.2"}
+    assert set(siblings) <= {"modelplug-local>=0.1,<0.2", "modelplug-training>=0.1,<0.2"}
 
 
 @each_plugin

@@ -175,7 +175,7 @@ def test_every_command_and_option_is_on_the_command_line_page() -> None:
         match[1]: match[2]
         for match in re.finditer(r"^## modelplug (\S+)(.*?)(?=^## |\Z)", text, re.M | re.S)
     }
-    everywhere = {"--debug", "--help", "-h"}
+    everywhere = {"--debug", "--help", "-h", "--config", "--no-config", "--id"}
 
     assert sections.keys() == {name for name, _ in commands()}
     for name, command in commands():

@@ -48,11 +48,18 @@ def data(*items: Any) -> dict[str, Any]:
 def test_texts_and_images_are_posted_as_objects_and_images_are_fetched_here() -> None:
     call = EmbedCall("e", ["a kite", Media(b"PNG", "image/png"), Remote("https://x.invalid/a.gif")])
     fetched = Response(200, {"content-type": "image/gif"}, b"GIF")
-    found = Response(200, body=json.dumps(data({"embedding": [1.0]}, {"embedding": [2.0]}, {"embedding": [3.0]})).encode())
+    found = Response(
+        200,
+        body=json.dumps(
+            data({"embedding": [1.0]}, {"embedding": [2.0]}, {"embedding": [3.0]})
+        ).encode(),
+    )
 
     result, requests = finish(CrossModalEmbed(ENDPOINT).flow(call), fetched, found)
 
-    assert ["https://x.invalid/a.gif", "http://127.0.0.1:9/v1/embeddings"] == [it.url for it in requests]
+    assert ["https://x.invalid/a.gif", "http://127.0.0.1:9/v1/embeddings"] == [
+        it.url for it in requests
+    ]
     assert [
         {"text": "a kite"},
         {"image": "data:image/png;base64,UE5H"},
