@@ -27,6 +27,7 @@ TEST_TOOLS = [
     "openai>=2",
     "pytest>=9",
     "pytest-timeout>=2.4",
+    "pytest-xdist>=3.8",
     "wsproto>=1.2,<2",
 ]
 # One version, and before all else: anything that asks for torch is then content with it.
@@ -40,6 +41,7 @@ ENGINES = [
     "gguf",
     "onnx",
     "onnxruntime",
+    "openvino",
     "peft>=0.21,<0.22",
     "pillow",
     "pyarrow",
@@ -47,6 +49,8 @@ ENGINES = [
     "sherpa-onnx>=2,<3",
     "trl>=1.16,<2",
 ]
+# A file stays in one process: its fixtures start engines.
+PYTEST = ("python", "-m", "pytest", "--numprocesses=auto", "--dist=loadfile")
 TYPE_TOOLS = ["mypy>=1.18", "types-PyYAML"]
 
 
@@ -79,10 +83,10 @@ def install_engines(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All suites, in one process."""
+    """All suites."""
     install_engines(session)
     install_workspace(session, *TEST_TOOLS)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run(*PYTEST, *session.posargs)
 
 
 @nox.session
@@ -106,8 +110,9 @@ def types(session: nox.Session) -> None:
 @nox.session
 def contract(session: nox.Session) -> None:
     """The suites of every plugin, the contract in them."""
+    install_engines(session)
     install_workspace(session, *TEST_TOOLS)
-    session.run("python", "-m", "pytest", "plugins", "plugins-contrib", *session.posargs)
+    session.run(*PYTEST, "plugins", "plugins-contrib", *session.posargs)
 
 
 @nox.session
@@ -122,6 +127,7 @@ def wheels(session: nox.Session) -> None:
             *(str(wheelhouse), str(package)),
             silent=True,
         )
+    install_engines(session)
     session.install(*TEST_TOOLS, *map(str, sorted(wheelhouse.glob("*.whl"))))
     outside = wheelhouse.parent / "outside"
     shutil.rmtree(outside, ignore_errors=True)
@@ -130,7 +136,7 @@ def wheels(session: nox.Session) -> None:
         shutil.copytree(package, outside / package.name, ignore=without_source)
     shutil.copy(ROOT / "pyproject.toml", outside)
     with session.chdir(outside):
-        session.run("python", "-m", "pytest", ".", *session.posargs)
+        session.run(*PYTEST, ".", *session.posargs)
 
 
 @nox.session
@@ -147,8 +153,9 @@ def engines(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Run every block of the README and the docs."""
+    install_engines(session)
     install_workspace(session, *TEST_TOOLS)
-    session.run("python", "-m", "pytest", "tests/test_docs.py", *session.posargs)
+    session.run(*PYTEST, "tests/test_docs.py", *session.posargs)
 
 
 @nox.session

@@ -112,7 +112,8 @@ def test_what_one_share_keeps_of_its_calls_is_not_anothers() -> None:
 
 
 def test_the_engine_ends_after_the_last_of_them() -> None:
-    model = mp.TrainableModule("tiny").start()
+    # With an option that nobody else gives: an engine is shared by all who ask for the same.
+    model = mp.TrainableModule("tiny").deploy_method(mp.deploy.llama_cpp, idle_timeout=3599).start()
     port = urlsplit(model.url).port
     shares = [model.share() for _ in range(SHARES)]
 

@@ -43,6 +43,8 @@ class Runtime:
     def find(self, model, *, formats, type=None, source=None, download=True):
         log.append(("find", model, formats, type, source, download))
         return Weights(model, Path("/w"), formats[0], type or ModelType.LLM)
+    def kind_of(self, model):
+        return (ModelType.EMBED, "its name") if "embed" in model else None
     def interpreter(self, name, traits, given=None):
         if name in absent:
             raise ConfigError(absent[name])

@@ -440,7 +440,7 @@ def test_any_yaml_loads_or_tells_where_it_is_wrong(
     tmp_path_factory: Any, data: dict[str, Any]
 ) -> None:
     loads_or_tells(
-        tmp_path_factory.getbasetemp(),
+        tmp_path_factory.mktemp("any"),
         "any.yaml",
         yaml.safe_dump(data, allow_unicode=True).encode(),
     )
@@ -451,7 +451,7 @@ def test_any_json_loads_or_tells_where_it_is_wrong(
     tmp_path_factory: Any, data: dict[str, Any]
 ) -> None:
     text = json.dumps(data, ensure_ascii=False, indent=1)
-    loads_or_tells(tmp_path_factory.getbasetemp(), "any.json", text.encode())
+    loads_or_tells(tmp_path_factory.mktemp("any"), "any.json", text.encode())
 
 
 @given(
@@ -461,7 +461,7 @@ def test_any_json_loads_or_tells_where_it_is_wrong(
 )
 def test_any_bytes_load_or_tell_where_they_are_wrong(tmp_path_factory: Any, data: bytes) -> None:
     for name in ("any.yaml", "any.toml", "pyproject.toml"):
-        loads_or_tells(tmp_path_factory.getbasetemp(), name, data)
+        loads_or_tells(tmp_path_factory.mktemp("any"), name, data)
 
 
 TOML_MAPS = st.dictionaries(

@@ -59,6 +59,16 @@ def test_the_engine_of_the_lowest_rank_that_fits_is_started(local_world: Any, si
     assert ["quick", "better"] == [plan.env["ENGINE"] for plan, _ in world.plans]
 
 
+def test_an_engine_that_does_not_serve_the_type_has_no_say_in_the_format(
+    local_world: Any, site: Site
+) -> None:
+    add_engine(site, "better", rank=10, formats=["onnx"])
+
+    modelplug.TrainableModule("mini-embed").start()
+
+    assert ("find", "mini-embed", ["gguf", "safetensors"], None, None, True) in local_world.log
+
+
 def test_an_engine_without_its_packages_says_what_to_type(local_world: Any) -> None:
     told = "the packages of 'quick' are missing; modelplug engine install quick"
     local_world.absent["quick"] = told

@@ -7,6 +7,10 @@ from attrs import field, frozen
 from modelplug.types import ModelType
 
 
+def _type(name: str) -> str:
+    return ModelType.parse(name).value
+
+
 @frozen
 class ModelFamily:
     """
@@ -18,7 +22,7 @@ class ModelFamily:
     """
 
     names: list[str]
-    type: str = field(converter=lambda name: ModelType.parse(name).value)
+    type: str = field(converter=_type)
     sizes: list[str] = field(factory=lambda: [""])
     quantization: str = "q4_k_m"
     repositories: dict[str, dict[str, str]] = field(factory=dict)

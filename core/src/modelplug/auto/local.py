@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from modelplug.auto.asked import Asked
 from modelplug.auto.choice import Candidate, Choice
 from modelplug.errors import ModelplugError, NoModel, UnknownOption
-from modelplug.local.engines import refuse, survey
+from modelplug.local.engines import expected_type, refuse, survey
 from modelplug.local.trainable import TrainableModule
 from modelplug.plugins import Plugins
 from modelplug.runtime import Download, Sighting
@@ -82,7 +82,7 @@ def choose_local(plugins: Plugins, asked: Asked) -> Local:
         raise refuse(plugins, asked.model, [], None, asked.type)
     sighting = _look(plugins, asked, wanted)
     weights, download = sighting.weights, sighting.download
-    type = weights.type if weights else asked.type or _told(plugins, asked.model)
+    type = weights.type if weights else expected_type(plugins, asked.model, asked.type)
     format = weights.format if weights else None
     fits = survey(plugins, format=format, type=type, python=_python(asked), only=wanted)
     fitting = [fit.engine for fit in fits if fit.fits]
@@ -114,10 +114,11 @@ def _python(asked: Asked) -> str | None:
 
 def _look(plugins: Plugins, asked: Asked, wanted: str | None) -> Sighting:
     """Where the weights are, or what would be fetched; NoModel where there are none."""
-    fits = survey(plugins, type=asked.type, python=_python(asked), only=wanted)
+    type = expected_type(plugins, asked.model, asked.type)
+    fits = survey(plugins, type=type, python=_python(asked), only=wanted)
     names = [wanted] if wanted else [fit.engine for fit in fits if fit.fits]
     if not names:
-        raise refuse(plugins, asked.model, fits, None, asked.type)
+        raise refuse(plugins, asked.model, fits, None, type)
     formats = [format for name in names for format in plugins.engine(name).formats]
     sighting = plugins.runtime().look(
         asked.model, formats=list(dict.fromkeys(formats)), type=asked.type, source=_hub(asked)
@@ -152,11 +153,6 @@ def _attached(plugins: Plugins, asked: Asked, engine: str) -> Local:
         settings += (("api_key", "***", asked.origin("api_key")),)
     steps = (("calls", str(asked.url)),)
     return Local(asked, engine, asked.type or ModelType.LLM, settings, steps)
-
-
-def _told(plugins: Plugins, model: str) -> ModelType | None:
-    told = plugins.runtime().kind_of(model)
-    return told[0] if told else None
 
 
 def _type_from(asked: Asked, weights: Weights | None) -> str:

@@ -102,6 +102,14 @@ def survey(
     return judge(engines, format=format, type=type, absent=absent, devices=devices) + broken
 
 
+def expected_type(plugins: Plugins, model: str, wanted: ModelType | None) -> ModelType | None:
+    """*wanted*, else what weights on disk or the catalogue tell of *model*, if they do."""
+    if wanted is not None:
+        return wanted
+    told = plugins.runtime().kind_of(model)
+    return told[0] if told else None
+
+
 def installable(
     plugins: Plugins, *, format: str | None = None, type: ModelType | None = None
 ) -> list[Fit]:

@@ -20,7 +20,7 @@ from modelplug.errors import (
     did_you_mean,
 )
 from modelplug.local.attach import attached_codec
-from modelplug.local.engines import Fit, refuse, survey
+from modelplug.local.engines import Fit, expected_type, refuse, survey
 from modelplug.openai_wire import CrossModalEmbed, OpenAICompatible
 from modelplug.plugins import Plugins, installed
 from modelplug.runtime import Engine, Kept
@@ -97,12 +97,14 @@ class LocalModel:
         """The weights, looked for once; fetched where that is allowed."""
         with self.lock:
             if self.weights is None:
-                fits = self._survey(plugins)
+                # Only engines that serve the type say which format is taken of several.
+                type = expected_type(plugins, self.base_model, self.wanted_type)
+                fits = self._survey(plugins, type=type)
                 fitting = [fit.engine for fit in fits if fit.fits]
                 # An engine that was asked for by name says itself what it lacks, at the start.
                 names = [self.engine_name] if self.engine_name else fitting
                 if not names:
-                    raise refuse(plugins, self.base_model, fits, None, self.wanted_type)
+                    raise refuse(plugins, self.base_model, fits, None, type)
                 formats = [format for name in names for format in plugins.engine(name).formats]
                 self.weights = plugins.runtime().find(
                     self.base_model,

@@ -20,7 +20,8 @@ def _number(*, least: float, most: float = float("inf"), whole: bool = False) ->
     def check(_: object, attribute: Attribute[Any], value: Any) -> None:
         if value is None:
             return
-        if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
+        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        if not fits or not least <= float(value) <= most:
             kind = "a whole number" if whole else "a number"
             limits = f"{least:g} or more" if most == float("inf") else f"{least:g} to {most:g}"
             msg = f"{attribute.name} must be {kind}, {limits}, not {value!r}"

@@ -45,7 +45,8 @@ def each_type(test: Test) -> Test:
         else:
             self.check_unsupported(type)
 
-    return pytest.mark.parametrize("type", CALLS)(either_call(run))  # type: ignore[return-value]  # wraps keeps the signature
+    cases: Test = pytest.mark.parametrize("type", CALLS)(either_call(run))
+    return cases
 
 
 class ErrorTests(OnlineBase):

@@ -74,6 +74,9 @@ class Runtime:
     ) -> Weights:
         return Weights(model, Path(model), "gguf", ModelType.LLM)
 
+    def kind_of(self, model: str) -> tuple[ModelType, str] | None:
+        return None
+
     def interpreter(self, name: str, traits: object, given: str | None = None) -> str:
         return given or sys.executable
 

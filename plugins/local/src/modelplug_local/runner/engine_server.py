@@ -236,9 +236,11 @@ class _Connection(BaseHTTPRequestHandler):
         return body
 
     def _is_gone(self) -> bool:
-        readable, _, _ = select.select([self.connection], [], [], 0)
+        # select.select() takes no descriptor above 1023, which a busy server soon has.
+        poll = select.poll()
+        poll.register(self.connection, select.POLLIN)
         try:
-            return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
+            return bool(poll.poll(0)) and self.connection.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             return True
 
