@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import signal
 import socket
 import subprocess
@@ -342,6 +343,27 @@ def test_a_connection_is_kept_for_the_next_call(server: FaultServer) -> None:
     transport.close()
 
     assert (5, 1) == (len(server.requests), server.connections)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_connections_that_servers_have_closed_do_not_pile_up(asynchronous: bool) -> None:
+    async def ask_each_server_once() -> list[int]:
+        transport, open_files = Transport(), []
+        for _ in range(6):
+            with FaultServer() as server:
+                server.answer(ok())
+                flow = chat(server).flow(CALL)
+                if asynchronous:
+                    await transport.arun(flow)
+                else:
+                    transport.run(flow)
+            open_files.append(len(os.listdir("/dev/fd")))
+        transport.close()
+        return open_files
+
+    open_files = asyncio.run(ask_each_server_once())
+
+    assert open_files[2] == open_files[5]
 
 
 def test_a_connection_of_a_loop_is_kept_for_the_next_call(server: FaultServer) -> None:

@@ -51,13 +51,14 @@ class Stack(Generic[K]):
         self._make: Callable[[], K] = make
         self._idle: deque[K] = deque()
         self._busy: set[K] = set()
+        self.stale: list[K] = []  # of other origins, to be closed with the first one taken here
         self.shared = shared  # a proxy's pool serves all calls at once and stays on top
         self.places = threading.BoundedSemaphore(CONNECTIONS)
         self.async_places = asyncio.Semaphore(CONNECTIONS)
 
     def take(self) -> tuple[K, list[K]]:
         """(a connection that can be used now, those found dead on the way, to be closed)."""
-        dead: list[K] = []
+        dead, self.stale = self.stale, []
         if self.shared:
             if not self._idle:
                 self._idle.append(self._make())
@@ -85,6 +86,18 @@ class Stack(Generic[K]):
         self._idle.append(connection)
         return True
 
+    def expired(self) -> list[K]:
+        """The idle connections that are of no more use, to be closed."""
+        dead: list[K] = []
+        for _ in range(0 if self.shared else len(self._idle)):
+            try:
+                connection = self._idle.popleft()
+            except IndexError:  # another thread was faster
+                break
+            gone = connection.has_expired()  # type: ignore[union-attr]  # a pool is always shared
+            (dead if gone else self._idle).append(connection)
+        return dead
+
     def empty(self) -> list[K]:
         """All idle connections, to be closed."""
         connections = list(self._idle)
@@ -111,6 +124,8 @@ class Pool(Generic[K]):
         if stack is None:
             origin = url.origin
             made = Stack[K](lambda: self._make(origin, proxy), shared=proxy is not None)
+            # A program may go on to ever new origins, as local engines are, and ask none again.
+            made.stale = [dead for other in list(self._stacks.values()) for dead in other.expired()]
             stack = self._stacks.setdefault(key, made)
         return stack
 
