@@ -169,8 +169,11 @@ def test_an_environment_whose_python_has_gone_is_told_with_the_mend(look: Made) 
 def test_an_environment_in_use_is_not_removed(look: Made) -> None:
     here = installed("engine", "acme")
     assert here is not None
-    argv = [here.python, "-c", "input()"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
+    argv = [here.python, "-c", "print('it runs', flush=True); input()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # right after exec the kernel tells of no arguments yet
         with pytest.raises(ConfigError) as caught:
             remove("acme")
         assert [process.pid] == users_of(here.path)

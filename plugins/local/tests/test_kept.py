@@ -170,6 +170,7 @@ def test_the_end_of_its_keeper_is_its_own(state_file: Path) -> None:
 
     os.kill(kept.pid, signal.SIGKILL)
     wait_for_end(pid)
+    wait_for_end(kept.pid)  # its files are closed, and so the engine ends, before it has gone
 
     assert "stopped" == mine.status
     with pytest.raises(EngineFailed, match="which was kept, has ended; call again"):
