@@ -96,7 +96,7 @@ def choose_local(plugins: Plugins, asked: Asked) -> Local:
     origin = plugins.find("deploy_local", engine).origin
     settings = (
         _weights_row(weights, download),
-        ("type", str(type or "unknown"), _type_from(asked, weights)),
+        ("type", str(type or "unknown"), _type_from(asked, weights, type)),
         ("engine", engine, _engine_from(asked, wanted, f"{origin}: {why}")),
         *_option_rows(asked),
     )
@@ -145,7 +145,7 @@ def _attached(plugins: Plugins, asked: Asked, engine: str) -> Local:
     origin = plugins.find("deploy_local", engine).origin
     settings: Rows = (
         ("engine", engine, _engine_from(asked, engine, origin)),
-        ("type", str(asked.type or ModelType.LLM), _type_from(asked, None)),
+        ("type", str(asked.type or ModelType.LLM), _type_from(asked, None, None)),
         ("url", str(asked.url), asked.origin("url")),
         *_option_rows(asked, used=False),
     )
@@ -155,10 +155,12 @@ def _attached(plugins: Plugins, asked: Asked, engine: str) -> Local:
     return Local(asked, engine, asked.type or ModelType.LLM, settings, steps)
 
 
-def _type_from(asked: Asked, weights: Weights | None) -> str:
+def _type_from(asked: Asked, weights: Weights | None, type: ModelType | None) -> str:
     if asked.type is not None:
         return asked.origin("type")
-    return "the weights" if weights else "default"
+    if weights is not None:
+        return "the weights"
+    return "the catalogue of local models" if type else "default"
 
 
 def _engine_from(asked: Asked, wanted: str | None, why: str) -> str:
