@@ -366,6 +366,23 @@ def test_connections_that_servers_have_closed_do_not_pile_up(asynchronous: bool)
     assert open_files[2] == open_files[5]
 
 
+def test_a_connection_is_closed_whichever_of_many_threads_finds_it_dead() -> None:
+    transport = Transport()
+    with FaultServer() as gone:
+        gone.answer(ok())
+        transport.run(chat(gone).flow(CALL))
+    before = len(os.listdir("/dev/fd"))
+
+    for _ in range(20):
+        with FaultServer() as server, ThreadPoolExecutor(8) as threads:
+            server.answer(ok())
+            flows = [chat(server).flow(CALL) for _ in range(8)]
+            assert 8 == len(list(threads.map(transport.run, flows)))
+    transport.close()
+
+    assert before - 1 == len(os.listdir("/dev/fd"))
+
+
 def test_a_connection_of_a_loop_is_kept_for_the_next_call(server: FaultServer) -> None:
     server.answer(ok())
 

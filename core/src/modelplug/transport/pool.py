@@ -51,14 +51,14 @@ class Stack(Generic[K]):
         self._make: Callable[[], K] = make
         self._idle: deque[K] = deque()
         self._busy: set[K] = set()
-        self.stale: list[K] = []  # of other origins, to be closed with the first one taken here
+        self.stale: deque[K] = deque()  # of other origins, to be closed as one is taken here
         self.shared = shared  # a proxy's pool serves all calls at once and stays on top
         self.places = threading.BoundedSemaphore(CONNECTIONS)
         self.async_places = asyncio.Semaphore(CONNECTIONS)
 
     def take(self) -> tuple[K, list[K]]:
         """(a connection that can be used now, those found dead on the way, to be closed)."""
-        dead, self.stale = self.stale, []
+        dead = _drained(self.stale)
         if self.shared:
             if not self._idle:
                 self._idle.append(self._make())
@@ -100,13 +100,22 @@ class Stack(Generic[K]):
 
     def empty(self) -> list[K]:
         """All idle connections, to be closed."""
-        connections = list(self._idle)
-        self._idle.clear()
-        return connections
+        return _drained(self._idle) + _drained(self.stale)
 
     def abandoned(self) -> list[K]:
         """The connections in use, for the end of their loop, when nobody can be using them."""
         return list(self._busy)
+
+
+def _drained(connections: deque[K]) -> list[K]:
+    """All of *connections*, each given to one thread alone."""
+    taken: list[K] = []
+    while connections:
+        try:
+            taken.append(connections.popleft())
+        except IndexError:  # another thread was faster
+            break
+    return taken
 
 
 class Pool(Generic[K]):
@@ -124,9 +133,10 @@ class Pool(Generic[K]):
         if stack is None:
             origin = url.origin
             made = Stack[K](lambda: self._make(origin, proxy), shared=proxy is not None)
-            # A program may go on to ever new origins, as local engines are, and ask none again.
-            made.stale = [dead for other in list(self._stacks.values()) for dead in other.expired()]
             stack = self._stacks.setdefault(key, made)
+            # A program may go on to ever new origins, as local engines are, and ask none again.
+            for other in list(self._stacks.values()):
+                stack.stale.extend(other.expired())
         return stack
 
     def empty(self) -> list[K]:
