@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,11 @@ from attrs import frozen
 
 from modelplug.hookspecs import hookimpl
 from modelplug.types import ModelType, Training, TrainingPlan
+from modelplug_training.plans import renamed, script_plan, settings_of
 
 __all__ = ["LlamaFactory", "plugin"]
 
 SCRIPT = Path(__file__).with_name("train.py")
-MANIFEST = Path(__file__).with_name("modelplug.toml")
 
 OFTEN = 0.1
 """How often it evaluates and saves where nothing is said, as a share of all steps."""
@@ -30,30 +28,18 @@ class LlamaFactory:
         """A plan for chat models; None for others."""
         if request.type != ModelType.LLM:
             return None
-        asked = request.to_dict() | {"arguments": arguments(request)}
-        return TrainingPlan(
-            argv=[request.python, str(SCRIPT), "request.json"],
-            files={"request.json": json.dumps(asked)},
-            env={"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
-        )
+        return script_plan(SCRIPT, request, arguments(request))
 
 
 def arguments(request: Training) -> dict[str, Any]:
     """LLaMA-Factory's arguments: what is asked for, over what a run needs."""
-    names = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))["finetune"]["llamafactory"][
-        "settings"
-    ]
-    given = request.settings.given()
+    given = settings_of(request)
     given.pop("threads", None)  # the environment and torch are told
     patience = given.pop("patience", None)
     precision = given.pop("precision", "fp32")
-    if request.method != "lora":
-        # Defaults of the manifest are there whatever the method is.
-        for name in ("lora_r", "lora_alpha", "lora_dropout", "lora_targets"):
-            given.pop(name, None)
     # transformers takes less than 1 for a share of the steps and 1 for one step.
     given["warmup"] = min(given.get("warmup", 0.0), 0.999)
-    chosen = {names[name]: value for name, value in given.items()} | dict(request.options)
+    chosen = renamed("llamafactory", given, request)
     if not isinstance(targets := chosen.get("lora_target", "all"), str):
         chosen["lora_target"] = ",".join(targets)
     return {
