@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
 import httpcore
 
 from modelplug.errors import CallError
+from modelplug.transport.chunks import PlainChunks
 from modelplug.transport.messages import (
     LARGEST_BODY,
     WIRE_ERRORS,
@@ -19,6 +21,7 @@ from modelplug.transport.messages import (
     prepare,
     too_large,
 )
+from modelplug.transport.network import AsyncStream, SyncStream
 from modelplug.transport.patience import Patience, nothing_to_cut
 from modelplug.transport.pool import Async, Pool, Sync
 from modelplug.wire import Conversation, Request, Response
@@ -26,7 +29,7 @@ from modelplug.wire import Conversation, Request, Response
 T = TypeVar("T")
 
 READ = 64 * 1024
-"""Most bytes of one read of a conversation."""
+"""Most bytes of one read of a conversation or of a streamed body."""
 
 DRAIN = 0.1
 """Seconds to wait for the end of a body whose last event has come, to keep the connection."""
@@ -80,6 +83,9 @@ class Exchange:
         self._decompressor = decompressor(headers)
         if streams(request, reply.status, headers):
             self.response = Response(reply.status, headers, streaming=True)
+            stream = reply.extensions["network_stream"]
+            if headers.get("transfer-encoding") == "chunked" and stream.received.at_body:
+                self._chunks = plain_chunks(stream, patience, self._chunks)
             return
         pieces, size = [], 0
         while (chunk := self._next()) is not None:
@@ -201,6 +207,9 @@ class AsyncExchange:
         self._decompressor = decompressor(headers)
         if streams(request, reply.status, headers):
             self.response = Response(reply.status, headers, streaming=True)
+            stream = reply.extensions["network_stream"]
+            if headers.get("transfer-encoding") == "chunked" and stream.received.at_body:
+                self._chunks = aplain_chunks(stream, patience, self._chunks)
             return
         pieces, size = [], 0
         while (chunk := await self._next()) is not None:
@@ -268,3 +277,27 @@ class AsyncExchange:
                 await self._connection.aclose()
         finally:
             self._stack.async_places.release()
+
+
+def plain_chunks(
+    stream: SyncStream, patience: Patience, judged: Iterator[bytes]
+) -> Iterator[bytes]:
+    chunks = PlainChunks()
+    while not chunks.ended:
+        if piece := chunks.feed(stream.read_body(READ, patience)):
+            yield piece
+    stream.received.ahead = chunks.rest
+    yield from judged
+
+
+async def aplain_chunks(
+    stream: AsyncStream, patience: Patience, judged: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """As `plain_chunks`."""
+    chunks = PlainChunks()
+    while not chunks.ended:
+        if piece := chunks.feed(await stream.read_body(READ, patience)):
+            yield piece
+    stream.received.ahead = chunks.rest
+    async for chunk in judged:
+        yield chunk

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import httpcore
 
+from modelplug.transport.chunks import Received
 from modelplug.transport.patience import Patience
 
 Timeout = Patience | float | None
@@ -41,9 +42,16 @@ class SyncStream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
         self._unsent = b""
+        self.received = Received()
 
     def read(self, max_bytes: int, timeout: Timeout = None) -> bytes:
-        """At least one byte, or b"" at the end."""
+        """At least one byte, or b"" at the end; the head of a reply alone."""
+        return self.received.for_httpcore(self.read_body(max_bytes, timeout))
+
+    def read_body(self, max_bytes: int, timeout: Timeout = None) -> bytes:
+        """As `read`, past httpcore."""
+        if self.received.ahead:
+            return self.received.take()
         if self._unsent:
             # A server may refuse before it has read all; its answer is worth more than this.
             with contextlib.suppress(httpcore.WriteError):
@@ -59,6 +67,7 @@ class SyncStream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: Timeout = None) -> None:
         """All of *buffer*, at the latest with the next read."""
+        self.received.sending()
         self._unsent = self._unsent + buffer if self._unsent else buffer
         if len(self._unsent) > HELD_BACK:
             self._send(timeout)
@@ -81,7 +90,9 @@ class SyncStream(httpcore.NetworkStream):
         return SyncStream(self._inner.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks of the socket."""
+        """What httpcore asks: `is_readable` of an idle connection means that the peer left."""
+        if info == "is_readable" and self.received.ahead:
+            return True
         return self._inner.get_extra_info(info)
 
 
@@ -201,9 +212,16 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     def __init__(self, buffer: _Buffer) -> None:
         self._buffer = buffer
         self._unsent = b""
+        self.received = Received()
 
     async def read(self, max_bytes: int, timeout: Timeout = None) -> bytes:
-        """At least one byte, or b"" at the end."""
+        """At least one byte, or b"" at the end; the head of a reply alone."""
+        return self.received.for_httpcore(await self.read_body(max_bytes, timeout))
+
+    async def read_body(self, max_bytes: int, timeout: Timeout = None) -> bytes:
+        """As `read`, past httpcore."""
+        if self.received.ahead:
+            return self.received.take()
         if self._unsent:
             with contextlib.suppress(httpcore.WriteError):
                 await self._send(timeout)
@@ -218,6 +236,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: Timeout = None) -> None:
         """All of *buffer*, at the latest with the next read."""
+        self.received.sending()
         self._unsent = self._unsent + buffer if self._unsent else buffer
         if len(self._unsent) > HELD_BACK:
             await self._send(timeout)
@@ -255,9 +274,9 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         return AsyncStream(buffer)
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks: `is_readable` of an idle connection means that the peer left."""
+        """As SyncStream's."""
         if info == "is_readable":
-            return self._buffer.ended or bool(self._buffer.received)
+            return self._buffer.ended or bool(self._buffer.received or self.received.ahead)
         names = {"client_addr": "sockname", "server_addr": "peername"}
         return self._buffer.transport.get_extra_info(names.get(info, info))
 
