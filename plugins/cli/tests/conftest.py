@@ -80,10 +80,13 @@ def install(env: dict[str, str], tmp_path: Path) -> Install:
     site.mkdir()
     env["PYTHONPATH"] = str(site)
 
-    def install(name: str, entries: str, source: str | None = "", manifest: str = "") -> None:
+    def install(
+        name: str, entries: str, source: str | None = "", manifest: str = "", summary: str = ""
+    ) -> None:
         info = site / f"{name}-1.0.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        (info / "METADATA").write_text(metadata + (f"Summary: {summary}\n" if summary else ""))
         (info / "entry_points.txt").write_text(entries)
         if source is not None:
             package = site / name.replace("-", "_")

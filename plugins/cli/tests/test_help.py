@@ -78,10 +78,12 @@ def test_an_unknown_command_is_answered_with_the_near_one(run: Run) -> None:
 def test_a_command_of_another_distribution_is_listed_unimported_and_runs(
     run: Run, install: Install
 ) -> None:
-    install("hello", "[modelplug.commands]\nhello = hello:hello\n", HELLO)
+    install("hello", "[modelplug.commands]\nhello = hello:hello\n", HELLO, summary="Say hello")
     install("other", "[modelplug.commands]\nother = other:command\n", "1 / 0")
 
-    assert "hello       From hello." in run("--help").stdout
+    listed = run("--help").stdout
+    assert "hello       Say hello." in listed
+    assert "other       From other." in listed
     assert "hello Ada\n" == run("hello", "--name", "Ada").stdout
     broken = run("other")
     assert 1 == broken.returncode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 import modelplug as mp
 from modelplug import plugins
 from modelplug.errors import ConfigError, TrainingFailed
+from modelplug_cli.models import models
 from modelplug_training import recipe
 from modelplug_training.command import tune
 from modelplug_training.published import shelf
@@ -57,13 +59,37 @@ def test_a_recipe_is_trained_published_and_listed(tmp_path: Path) -> None:
     told = typed(written(tmp_path, "system text"), "--unproven")
 
     assert 0 == told.exit_code
-    assert "exact match\t0.000\t0.000\n" == told.stdout
+    match, loss = told.stdout.splitlines()
+    assert "exact match\t0.000\t0.000" == match
+    assert re.fullmatch(r"loss\t\d+\.\d{3}\t\d+\.\d{3}", loss)
     [tuned] = shelf.every()
     assert f"tuned/codes@{tuned.version} is published at {tuned.path}\n" == told.stderr
-    listed = f"tuned/codes\t{tuned.version}*\ttiny\tscripted\texact match 0.000 → 0.000\tunproven\n"
+    listed = (
+        f"tuned/codes\t{tuned.version}*\ttiny\tscripted\texact match 0.000 → 0.000\tunproven\t"
+        f"{tuned.path}\n"
+    )
     assert listed == typed("list").stdout
+    assert listed == typed("list", "CODES", "scripted", "llm").stdout
     [as_json] = json.loads(typed("list", "--json").stdout)
     assert ("tuned/codes", True, False) == (as_json["name"], as_json["current"], as_json["proven"])
+    assert json.loads((tuned.path / shelf.MANIFEST).read_text()) == as_json["manifest"]
+
+
+def test_where_no_tuned_model_fits_that_is_said() -> None:
+    told = CliRunner().invoke(tune, ["list", "nothing"], standalone_mode=False)
+
+    assert (1, "") == (told.return_value, told.stdout)
+    assert "there is no such tuned model here; modelplug tune makes one\n" == told.stderr
+
+
+def test_the_models_that_were_tuned_are_listed_with_the_others(tmp_path: Path) -> None:
+    typed(written(tmp_path, "system text"), "--unproven")
+
+    told = CliRunner().invoke(models, ["--tuned", "codes"], standalone_mode=False)
+
+    assert (0, typed("list").stdout) == (told.return_value, told.stdout)
+    both = CliRunner().invoke(models, ["--tuned", "--local"])
+    assert 2 == both.exit_code
 
 
 def test_a_training_that_died_is_shown_and_gone_on_with(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import sys
 import threading
@@ -302,6 +304,53 @@ def test_data_that_cannot_be_used_is_refused_before_anything_is_started(
 
     assert "stopped" == module.status
     assert [] == list(folders.root().iterdir())
+
+
+def test_a_base_that_there_is_no_room_for_is_refused_before_anything_is_written(
+    tmp_path: Path, weights_folder: Path, home: Path
+) -> None:
+    base = tmp_path / "large"
+    shutil.copytree(weights_folder / "tiny", base)
+    shutil.copy(weights_folder / "tiny.q8_0.gguf", base / "large.gguf")
+    whole = shutil.disk_usage(tmp_path).total
+    with (base / "more.safetensors").open("wb") as file:
+        file.truncate(whole)  # a hole: nothing of it takes room
+    needed = 4 * sum(file.stat().st_size for file in base.iterdir())
+    module = on_llama_cpp(str(base)).finetune_method("scripted")
+
+    with pytest.raises(TuningError) as caught:
+        module.trainset(write_lines(tmp_path / "chat.jsonl", CHAT)).update()
+
+    told = re.fullmatch(
+        rf"(\d+\.\d) GB are free where '{home}/tuning' is, and training '.*large' takes "
+        r"(\d+\.\d) GB and more; make room, or set MODELPLUG_HOME",
+        str(caught.value),
+    )
+    assert told is not None
+    assert f"{needed / 1e9:.1f}" == told[2]
+    assert 0 < float(told[1]) < whole / 1e9
+    assert not home.exists()
+    assert "stopped" == module.status
+
+
+@pytest.mark.parametrize("name", ["share.json", "share.jsonl"])
+def test_sharegpt_is_trained_with_the_roles_that_are_served(
+    name: str, chat: Callable[..., mp.TrainableModule], tmp_path: Path
+) -> None:
+    turns = [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": "It is music."}]
+    # Lines in either file: what it is called does not decide.
+    data = write_lines(tmp_path / name, [{"conversations": turns}, {"conversations": turns}])
+
+    with chat().trainset(data) as module:
+        # Unproven, as the scripted trainer answers no probes; its samples are compared.
+        tuned = module.update(unproven=True).tuned
+
+    assert tuned is not None
+    assert 2 == tuned.manifest["data"]["train"]["rows"]
+    [sample, _] = tuned.manifest["proof"]["samples"]
+    assert CHAT[0]["messages"] == sample["messages"]
+    [tokens] = [each for each in tuned.manifest["checks"] if "tokens" in each["name"]]
+    assert (True, "2 of 2 samples, id by id") == (tokens["passed"], tokens["told"])
 
 
 def test_a_trainer_without_its_packages_says_so_before_anything_is_started(

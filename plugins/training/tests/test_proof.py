@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 import modelplug as mp
 from modelplug.errors import TuningError
+from modelplug.testing import FaultServer, Reply, Request
 from modelplug.types import ModelType
 from modelplug_training.proof import metrics
 from modelplug_training.proof.checks import check_weights, recorded_pooling
@@ -163,18 +164,51 @@ def test_a_chat_template_is_found_in_either_place(tmp_path: Path) -> None:
     assert "new" == chat_template(tmp_path)
 
 
+def chat_rows(*answers: str) -> list[dict[str, Any]]:
+    """Conversations that only differ in what is wanted."""
+    return [{"messages": [*HELLO, {"role": "assistant", "content": each}]} for each in answers]
+
+
 def test_a_chat_is_measured_through_its_endpoint() -> None:
-    rows = [
-        {"messages": [*HELLO, {"role": "assistant", "content": answer}]}
-        for answer in ("Hello! I am Tiny, a small test model. How can I help you?", "No.")
-    ]
+    rows = chat_rows("Hello! I am Tiny, a small test model. How can I help you?", "No.")
 
     with on_llama_cpp("tiny") as model:
         told = measure(model, rows, LLM)
 
-    assert {"exact match": 0.5} == told.figures
+    assert 0.5 == told.figures["exact match"]
     assert "Hello" == told.rows[0]["asked"]
     assert told.rows[0]["wanted"] == told.rows[0]["said"]
+
+
+def test_a_row_beyond_the_context_is_left_out_of_the_loss_and_told() -> None:
+    rows = chat_rows("Hello!", "so " * 300)
+    small = mp.TrainableModule("tiny").deploy_method(mp.deploy.llama_cpp, context=256, slots=1)
+
+    with small as model, on_llama_cpp("tiny") as whole:
+        told = measure(model, rows, LLM)
+        alone = measure(whole, rows[:1], LLM)
+
+    assert alone.figures["loss"] == pytest.approx(told.figures["loss"], abs=1e-3)
+    assert ("loss: without 1 of 2 rows, longer than the engine's context",) == told.remarks
+
+
+def test_an_engine_that_tells_no_losses_is_not_guessed_about() -> None:
+    def script(request: Request) -> Reply:
+        if request.path != "/v1/chat/completions":
+            return Reply(404)
+        said = {"message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}
+        return Reply(body=json.dumps({"choices": [said]}).encode())
+
+    with FaultServer() as server:
+        server.answer_with(script)
+        model = mp.TrainableModule("other", type="llm")
+        model.deploy_method("llama_cpp", url=server.url)
+        told = measure(model, chat_rows("Yes."), LLM)
+
+    assert {"exact match": 1.0} == told.figures
+    assert ("loss: not measured, as this engine does not tell that of a given answer",) == (
+        told.remarks
+    )
 
 
 def test_a_scored_pair_is_measured_by_embedder_and_reranker() -> None:
@@ -211,6 +245,27 @@ def test_a_served_model_that_answers_otherwise_is_found_out() -> None:
     assert "the trainer told no sample of what it trained on" in tokens
     assert "0% of 1 answers is the same" in replies
     assert "✗ the engine answers as the trained model did in memory" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("trained", "told"),
+    [
+        ("Yes.<|im_end|>\n", "1 of 1 samples, id by id"),
+        ("<think>\n\n</think>\n\nYes.<|im_end|>\n", "1 of 1 samples, id by id"),
+        ("No.<|im_end|>\n", "the answer that was trained is 'No.<|im_end|>\\n', and in the data"),
+    ],
+    ids=["plain", "thoughtless", "another"],
+)
+def test_the_answer_in_a_sample_is_that_of_the_data(trained: str, told: str) -> None:
+    messages = [*HELLO, {"role": "assistant", "content": "Yes."}]
+    with on_llama_cpp("tiny") as model:
+        tokens = Tokens.of(model)
+        asked = tokens.of_conversation(HELLO)
+        ids = asked + tokens.of_answer(trained)
+        sample = {"messages": messages, "ids": ids, "answer": len(asked)}
+        verdict = verify(model, LLM, {"samples": [sample], "probes": []})
+
+    assert verdict.checks[0].told.startswith(told)
 
 
 def test_vectors_of_another_pooling_are_found_out() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from modelplug.errors import ConfigError, NoModel
+from modelplug.types import Comparison
 from modelplug_training.published import page, shelf
 from modelplug_training.published.shelf import Shelf, shelf_of
 
@@ -78,7 +79,10 @@ def test_files_are_linked_where_that_can_be(tmp_path: Path) -> None:
 def test_a_page_shows_texts_and_runs_none_of_them(tmp_path: Path) -> None:
     rows = [{"asked": "<script>", "wanted": "a | b", "base": "<b>", "tuned": "b"}]
 
-    page.write(tmp_path / "x.html", "tiny", "tuned/x", {"map": (0.25, 1.0)}, rows)
+    told = Comparison(
+        "tiny", "tuned/x", {"map": (0.25, 1.0)}, rows, tmp_path / "x.html", ["loss: not <measured>"]
+    )
+    page.write(told)
 
     text = (tmp_path / "x.html").read_text()
     assert "&lt;script&gt;" in text
@@ -87,3 +91,4 @@ def test_a_page_shows_texts_and_runs_none_of_them(tmp_path: Path) -> None:
     assert "<td>&lt;b&gt;" in text
     assert "0.250" in text
     assert "+0.750" in text
+    assert "<p>loss: not &lt;measured&gt;</p>" in text

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import modelplug as mp
+from modelplug.errors import NotProven
 from modelplug_training.published import shelf
 from modelplug_training.runs import folders
 from modelplug_training.testing import PARTNERS, WORDS, marked, on_llama_cpp, retrieval, write_lines
@@ -54,13 +56,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def embedder(folder: Path) -> mp.TrainableModule:
+def embedder(folder: Path, **settings: Any) -> mp.TrainableModule:
     """The tiny embedder, to be trained on words whose partners no model knows."""
     train = write_lines(folder / "train.jsonl", retrieval(160))
     evaluation = write_lines(folder / "eval.jsonl", retrieval(40, seed=2))
     return (
         on_llama_cpp("tiny-embed")
-        .finetune_method(mp.finetune.sentence_transformers, **EMBEDDER)
+        .finetune_method(mp.finetune.sentence_transformers, **{**EMBEDDER, **settings})
         .trainset(train)
         .evalset(evaluation)
         .mode("finetune")
@@ -166,6 +168,22 @@ def test_a_version_is_rolled_back_and_promoted_in_what_is_served(
         model.promote(first.version)
 
 
+def test_an_embedder_that_would_be_served_with_another_pooling_is_refused(
+    tmp_path: Path,
+) -> None:
+    module = embedder(tmp_path, name="other", pooling="mean", steps=1)
+    module.deploy_method(mp.deploy.llama_cpp, pooling="cls")
+
+    with module, pytest.raises(NotProven) as caught:
+        module.update()
+
+    assert "what llama_cpp serves is not what was trained, so it is not published: " in str(
+        caught.value
+    )
+    assert "below 0.99: another pooling, other tokens or other weights" in str(caught.value)
+    assert [] == shelf.shelf_of("other", "").versions()
+
+
 def test_a_reranker_sorts_after_training_as_it_did_not_before(tmp_path: Path) -> None:
     module = (
         on_llama_cpp("tiny-rerank")
@@ -195,6 +213,9 @@ def test_a_chat_model_learns_twenty_answers_that_it_could_not_give(tmp_path: Pat
         assert adapter == module._local.engine_options["lora"]
         assert 0.0 == tuned.metrics["base"]["exact match"]
         assert tuned.metrics["tuned"]["exact match"] >= 19 / 20
+        assert tuned.metrics["base"]["loss"] > 5
+        assert tuned.metrics["tuned"]["loss"] < 0.5
+        assert [] == tuned.manifest["not_measured"]
         assert tuned.manifest["proven"]
 
     with on_llama_cpp("tuned/code") as merged:

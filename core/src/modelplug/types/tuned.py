@@ -66,7 +66,8 @@ class Comparison:
     Base and tuned on the same rows, each asked through its endpoint.
 
     `metrics` maps a name to (base, tuned); `rows` have the input, what was expected and what
-    each said; `page` is an HTML file with all of it. `str()` is the table.
+    each said; `page` is an HTML file with all of it; `remarks` tell what this engine did not
+    let be measured. `str()` is the table.
     """
 
     base: str
@@ -74,10 +75,11 @@ class Comparison:
     metrics: Mapping[str, tuple[float, float]]
     rows: Sequence[Mapping[str, Any]] = field(repr=False)
     page: Path
+    remarks: Sequence[str] = ()
 
     def __str__(self) -> str:
         wide = max(len("metric"), *(len(name) for name in self.metrics), 0)
         lines = [f"{'metric':{wide}}  {'base':>8}  {'tuned':>8}  {'change':>8}"]
         for name, (base, tuned) in self.metrics.items():
             lines.append(f"{name:{wide}}  {base:8.3f}  {tuned:8.3f}  {tuned - base:+8.3f}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.remarks])

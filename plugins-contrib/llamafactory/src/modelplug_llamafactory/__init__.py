@@ -49,8 +49,9 @@ def arguments(request: Training) -> dict[str, Any]:
         "trust_remote_code": request.trust_remote_code,
         "finetuning_type": request.method,
         # No template is named: with a name it would add a system prompt of its own. It is
-        # given token ids besides, and reads no data set though it wants the name of one.
+        # given token ids besides, and reads no data set though it wants the names of some.
         "dataset": "given",
+        "eval_dataset": "given" if request.evaluation else None,
         "tokenized_path": str(request.output / "tokens"),
         "output_dir": str(request.output / "saved"),
         "resume_from_checkpoint": str(request.resume_from) if request.resume_from else None,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "commands"
 """Entry points of group `modelplug.commands` name click commands: further subcommands."""
@@ -58,7 +61,7 @@ class LazyGroup(click.Group):
         """The list under "Commands", without importing one."""
         others = _others()
         rows = [(name, text) for name, (_, text) in self.table.items()]
-        rows += [(n, f"From {others[n]}.") for n in self.list_commands(ctx) if n not in self.table]
+        rows += [(n, others[n]) for n in self.list_commands(ctx) if n not in self.table]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -74,14 +77,20 @@ class LazyGroup(click.Group):
 
 
 def _others() -> dict[str, str]:
+    """Name to one line of help: what its distribution says of itself, else its name."""
     # The core's index tells the same and more, but costs 100 ms of CPU to import, which
     # --help is not worth (2026-11).
     from importlib.metadata import entry_points
 
-    return {
-        point.name: point.dist.name if point.dist else point.module
-        for point in entry_points(group=f"modelplug.{GROUP}")
-    }
+    return {point.name: _summary(point) for point in entry_points(group=f"modelplug.{GROUP}")}
+
+
+def _summary(point: EntryPoint) -> str:
+    if point.dist is None:
+        return f"From {point.module}."
+    told = point.dist.metadata
+    # importlib.metadata's own type has no get(), and a key that is missing is None or an error.
+    return f"{told['Summary']}." if "Summary" in told else f"From {point.dist.name}."
 
 
 def _attribute(place: str) -> click.Command:

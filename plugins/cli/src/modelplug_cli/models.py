@@ -10,22 +10,34 @@ from modelplug_cli.output import note, write_json, write_rows
 @click.command(short_help="Search what the installed plugins offer.")
 @click.argument("query", nargs=-1)
 @click.option("--local", is_flag=True, help="List the weights on this disk instead.")
+@click.option("--tuned", is_flag=True, help="List the models that were tuned here instead.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def models(query: tuple[str, ...], local: bool, as_json: bool) -> int:
+@click.pass_context
+def models(
+    ctx: click.Context, query: tuple[str, ...], local: bool, tuned: bool, as_json: bool
+) -> int:
     """
     List what each installed provider offers, by type, and the models whose weights ship in a
     plugin. With QUERY, only those in which every word is found: source, title, type, model,
     pattern or capability, such as "rerank qwen" or "vlm tools".
 
-    Read from the manifests; no plugin is imported. Exit code 1: nothing was found.
+    Read from the manifests; no plugin is imported. Exit code 1: nothing was found. With
+    --tuned, what `modelplug tune list` lists.
     """
     from attrs import asdict
 
     from modelplug.plugins import installed
     from modelplug.search import offers
 
+    if local and tuned:
+        msg = "--local and --tuned are two lists; ask for one of them"
+        raise click.UsageError(msg)
     if local:
         return _local(query, as_json)
+    if tuned:
+        tune: click.Group = installed().load("commands", "tune")
+        answer: int = ctx.invoke(tune.commands["list"], query=query, as_json=as_json)
+        return answer
 
     found = offers(installed(), " ".join(query))
     if as_json:

@@ -62,6 +62,8 @@ def _update(module: Any, *, unproven: bool, as_json: bool) -> None:
     base, after = tuned.metrics["base"], tuned.metrics["tuned"]
     rows = [(name, f"{base[name]:.3f}", f"{after[name]:.3f}") for name in base]
     _table(("metric", "base", "tuned"), rows)
+    for remark in tuned.manifest["not_measured"]:
+        click.echo(remark, err=True)
     click.echo(f"tuned/{tuned.name}@{tuned.version} is published at {tuned.path}", err=True)
 
 
@@ -107,27 +109,45 @@ def stop(id: str) -> None:
 
 
 @tune.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def list_(as_json: bool) -> None:
-    """List the tuned models that are published; a * marks the current version."""
+@click.argument("query", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, each with its manifest.")
+def list_(query: tuple[str, ...], as_json: bool) -> int:
+    """
+    List the tuned models that are published; a * marks the current version. With QUERY, only
+    those in which every word is found: name, version, base, trainer or type.
+
+    Exit code 1: there is none.
+    """
     from modelplug_training import tuner
 
-    found = tuner.published()
+    words = [word.lower() for word in query]
+    found = [each for each in tuner.published() if all(word in _about(each) for word in words)]
     if as_json:
-        click.echo(json.dumps([_told(each) for each in found], indent=2))
-        return
-    rows = [
-        (
-            f"tuned/{each.name}",
-            f"{each.version}{'*' if each.current else ''}",
-            each.base,
-            each.manifest["trainer"]["name"],
-            _figure(each),
-            "" if each.manifest["proven"] else "unproven",
-        )
-        for each in found
-    ]
-    _table(("model", "version", "base", "trainer", "measured", ""), rows)
+        told = [{**_told(each), "manifest": each.manifest} for each in found]
+        click.echo(json.dumps(told, indent=2))
+    elif found:
+        _table(("model", "version", "base", "trainer", "measured", "", "path"), [*map(_row, found)])
+    else:
+        click.echo("there is no such tuned model here; modelplug tune makes one", err=True)
+    return 0 if found else 1
+
+
+def _about(tuned: Any) -> str:
+    trainer = tuned.manifest["trainer"]["name"]
+    about = (f"tuned/{tuned.name}@{tuned.version}", tuned.base, trainer, str(tuned.type))
+    return " ".join(about).lower()
+
+
+def _row(tuned: Any) -> tuple[str, ...]:
+    return (
+        f"tuned/{tuned.name}",
+        f"{tuned.version}{'*' if tuned.current else ''}",
+        tuned.base,
+        tuned.manifest["trainer"]["name"],
+        _figure(tuned),
+        "" if tuned.manifest["proven"] else "unproven",
+        str(tuned.path),
+    )
 
 
 def _figure(tuned: Any) -> str:

@@ -145,8 +145,9 @@ def _publish(
             after = _measured(other, job, trained.finished.get("instruction"))
             curve.draw(trained.history, job.shelf.name, version / "loss.png")
             shutil.copyfile(job.folder.events, version / "events.jsonl")
-            _page(version, job, base, after)
-            told = manifest_of(job, trained.history, verdict, base.figures, after.figures)
+            named, out = f"tuned/{job.shelf.name}@{version.name}", version / "comparison.html"
+            compared = _compared(job.recipe.base, named, base, after, out)
+            told = manifest_of(job, trained.history, verdict, compared)
             told["proof"] = trained.proof
             told["served"] = {
                 "engine": job.engine,
@@ -202,22 +203,6 @@ def _files(version: Path) -> dict[str, int]:
     return {str(path.relative_to(version)): path.stat().st_size for path in found}
 
 
-def _page(version: Path, job: Job, base: Measured, after: Measured) -> None:
-    figures = {name: (base.figures[name], after.figures[name]) for name in base.figures}
-    tuned = f"tuned/{job.shelf.name}@{version.name}"
-    page.write(
-        version / "comparison.html", job.recipe.base, tuned, figures, side_by_side(base, after)
-    )
-
-
-def side_by_side(base: Measured, tuned: Measured) -> list[dict[str, Any]]:
-    """Each row with what both said."""
-    return [
-        {"asked": a["asked"], "wanted": a["wanted"], "base": a["said"], "tuned": b["said"]}
-        for a, b in zip(base.rows, tuned.rows, strict=True)
-    ]
-
-
 def compare(
     base: TrainableModule,
     tuned: TrainableModule,
@@ -229,7 +214,21 @@ def compare(
     """Ask both the same *rows*; the page is written to *out*."""
     first = measure(base, rows, type, instruction)
     second = measure(tuned, rows, type, instruction)
-    figures = {name: (first.figures[name], second.figures[name]) for name in first.figures}
-    pairs = side_by_side(first, second)
-    page.write(out, base.model, tuned.model, figures, pairs)
-    return Comparison(base.model, tuned.model, figures, pairs, out)
+    return _compared(base.model, tuned.model, first, second, out)
+
+
+def _compared(base: str, tuned: str, first: Measured, second: Measured, out: Path) -> Comparison:
+    """The two side by side, on the page *out* too."""
+    figures = {
+        name: (value, second.figures[name])
+        for name, value in first.figures.items()
+        if name in second.figures
+    }
+    rows = [
+        {"asked": a["asked"], "wanted": a["wanted"], "base": a["said"], "tuned": b["said"]}
+        for a, b in zip(first.rows, second.rows, strict=True)
+    ]
+    remarks = list(dict.fromkeys([*first.remarks, *second.remarks]))
+    told = Comparison(base, tuned, figures, rows, out, remarks)
+    page.write(told)
+    return told

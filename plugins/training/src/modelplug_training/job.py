@@ -123,6 +123,7 @@ def plan(module: TrainableModule, recipe: Recipe) -> Job:
         source=local.source,
         download=local.trust_remote_code is not False,
     )
+    _check_room(base)
     folder = folders.fresh()
     try:
         train, evaluation = _data(recipe, traits, asked, base, folder)
@@ -139,7 +140,6 @@ def plan(module: TrainableModule, recipe: Recipe) -> Job:
             "template": template,
         }
         shelf = shelf_of(asked.name or recipe.target, recipe.base)
-        _check_room(base, folder.path)
         folder = folders.settle(folder, shelf.name, decided, _as_asked(module, recipe, trainer))
     except BaseException:
         if folder.path.name.startswith("."):
@@ -211,15 +211,17 @@ def _stamp(path: Path) -> list[tuple[str, int, int]]:
     return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
-def _check_room(base: Weights, folder: Path) -> None:
+def _check_room(base: Weights) -> None:
     # Two checkpoints, each with weights and the two moments of Adam in 32 bits, and the result:
     # of a base in 16 bits, with an adapter far less. A quarter of that is surely needed.
     needed = base.size * 4
-    free = shutil.disk_usage(folder).free
+    folder = folders.root()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if free < needed:
         msg = (
-            f"{free / 1e9:.1f} GB are free where {str(folder.parent)!r} is, and training "
-            f"{base.name!r} takes {needed / 1e9:.1f} GB and more; make room, or set MODELPLUG_HOME"
+            f"{free / 1e9:.1f} GB are free where {str(folder)!r} is, and training {base.name!r} "
+            f"takes {needed / 1e9:.1f} GB and more; make room, or set MODELPLUG_HOME"
         )
         raise TuningError(msg)
 

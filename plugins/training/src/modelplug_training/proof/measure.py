@@ -11,6 +11,7 @@ from attrs import frozen
 from modelplug import TrainableModule
 from modelplug.types import ModelType
 from modelplug_training.proof import metrics
+from modelplug_training.proof.served import Tokens, TooLong
 
 Row = Mapping[str, Any]
 
@@ -22,10 +23,15 @@ LONGEST_ANSWER = 512
 
 @frozen
 class Measured:
-    """Figures by name, and for each row what was asked, wanted and said."""
+    """
+    Figures by name, and for each row what was asked, wanted and said.
+
+    `remarks` tell which figure this engine does not allow, and why.
+    """
 
     figures: dict[str, float]
     rows: list[dict[str, Any]]
+    remarks: tuple[str, ...] = ()
 
 
 def measure(
@@ -35,7 +41,8 @@ def measure(
     Ask *model* the *rows*, normal ones; *instruction* stands before each query of an embedder.
 
     An embedder searches each query's documents among those of all rows; a reranker sorts each
-    query's own; a chat model answers as it does at temperature 0.
+    query's own; a chat model answers as it does at temperature 0, and is then made to say
+    what was wanted, for the loss.
     """
     rows = rows[:MOST_ROWS]
     if type.chats:
@@ -59,7 +66,29 @@ def _chat(model: TrainableModule, rows: Sequence[Row]) -> Measured:
         {"asked": messages[-1]["content"], "wanted": want, "said": say}
         for messages, want, say in zip(asked, wanted, said, strict=True)
     ]
-    return Measured(metrics.of_answers(wanted, said), told)
+    losses, remarks = _losses(Tokens.of(model), rows)
+    return Measured(metrics.of_answers(wanted, said) | metrics.of_losses(losses), told, remarks)
+
+
+def _losses(tokens: Tokens, rows: Sequence[Row]) -> tuple[list[float], tuple[str, ...]]:
+    """(those of every token of the wanted answers, what was not measured)."""
+    if tokens.dialect is None:
+        return [], ("loss: not measured, as this engine does not tell that of a given answer",)
+    losses: list[float] = []
+    too_long = 0
+    for row in rows:
+        *asked, answer = row["messages"]
+        # The answers of the data have no thoughts. Templates that know this variable end the
+        # prompt with empty ones then, as they are before an answer that was trained.
+        prompt = tokens.of_conversation(asked, row.get("tools"), enable_thinking=False)
+        try:
+            losses += tokens.losses(prompt, tokens.of_answer(str(answer["content"]).strip()))
+        except TooLong:
+            too_long += 1
+    if too_long:
+        told = f"loss: without {too_long} of {len(rows)} rows, longer than the engine's context"
+        return losses, (told,)
+    return losses, ()
 
 
 def _tools(row: Row) -> dict[str, Any]:

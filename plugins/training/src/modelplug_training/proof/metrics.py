@@ -1,4 +1,4 @@
-"""Figures of retrieval and of chat, from what a model answered; 1 is best of each."""
+"""Figures of retrieval and of chat, from what a model answered; 1 is best, of loss 0."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ def of_answers(wanted: Sequence[str], said: Sequence[str]) -> dict[str, float]:
     """The share of answers that are what was wanted, but for blanks around them."""
     right = sum(a.strip() == b.strip() for a, b in zip(wanted, said, strict=True))
     return {"exact match": right / len(wanted)}
+
+
+def of_losses(losses: Sequence[float]) -> dict[str, float]:
+    """The mean over all tokens: what a trainer calls loss. Nothing where there is no token."""
+    return {"loss": sum(losses) / len(losses)} if losses else {}
 
 
 def of_scores(wanted: Sequence[float], said: Sequence[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Asks an engine on loopback what tokens it makes of a text or a conversation."""
+"""Asks an engine on loopback what tokens it makes of texts, and how likely it finds given ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ from modelplug import TrainableModule
 from modelplug.errors import TuningError
 
 TIMEOUT = 60.0
+
+SURELY = 1000.0
+"""What is added to the logit of a token that is to be said: no model's differ by as much."""
+
+ALL = 400_000
+"""More tokens than any vocabulary has."""
+
+
+class TooLong(TuningError):
+    """More tokens than the engine has context for."""
 
 
 @frozen
@@ -42,15 +52,57 @@ class Tokens:
         key = "prompt" if self.dialect == "vllm" else "content"
         return self._ids({key: text, "add_special": True, "add_special_tokens": True})
 
-    def of_conversation(self, messages: Sequence[Any], tools: Any = None) -> list[int]:
+    def of_conversation(
+        self, messages: Sequence[Any], tools: Any = None, **variables: Any
+    ) -> list[int]:
         """The ids of the prompt that the engine answers, rendered by its template."""
         asked: dict[str, Any] = {"messages": list(messages)}
+        if variables:
+            asked["chat_template_kwargs"] = variables
         if tools:
             asked["tools"] = tools
         if self.dialect == "vllm":
             return self._ids({**asked, "add_generation_prompt": True})
         prompt = self._ask("/apply-template", asked)["prompt"]
         return self._ids({"content": prompt, "add_special": True, "parse_special": True})
+
+    def of_answer(self, text: str) -> list[int]:
+        """The ids of *text* as it stands within a conversation."""
+        key = "prompt" if self.dialect == "vllm" else "content"
+        return self._ids({key: text, "add_special": False, "add_special_tokens": False})
+
+    def losses(self, prompt: Sequence[int], answer: Sequence[int]) -> list[float]:
+        """
+        The negative log-probability of each token of *answer*, said after those before it.
+
+        TooLong where the engine has no context for all of them.
+        """
+        if self.dialect == "vllm":
+            asked = {"prompt": [*prompt, *answer], "max_tokens": 1, "prompt_logprobs": 0}
+            [told] = self._ask("/v1/completions", asked)["choices"]
+            said = told["prompt_logprobs"][len(prompt) :]
+            return [-each[str(token)]["logprob"] for each, token in zip(said, answer, strict=True)]
+        return [self._loss([*prompt, *answer[:place]], token) for place, token in enumerate(answer)]
+
+    def _loss(self, before: Sequence[int], token: int) -> float:
+        # llama.cpp scores no prompt, so each token is made the next one in turn, and only it is
+        # computed: the rest is in its cache. Probabilities are those before any bias. A grammar
+        # would do with one request, but not where a token is a part of a letter (2026-11).
+        if told := self._next(before, token, 1):
+            return -float(told["logprob"])
+        # Of such a part it reports nothing: then all tokens are, where another one is said.
+        told = self._next(before, self.of_answer("a")[0], ALL)
+        return next(-float(e["logprob"]) for e in told["top_logprobs"] if e["id"] == token)
+
+    def _next(self, before: Sequence[int], token: int, most: int) -> dict[str, Any]:
+        """What is told of the token after *before*, made to be *token*, and of the likeliest."""
+        bias = [[token, SURELY]]
+        asked = {"prompt": before, "n_predict": 1, "n_probs": most, "logit_bias": bias}
+        asked |= {"temperature": 0, "cache_prompt": True}
+        told: list[dict[str, Any]] = self._ask("/completion", asked).get(
+            "completion_probabilities", [{}]
+        )
+        return told[0]
 
     def text_of(self, ids: Sequence[int]) -> str:
         """The text of *ids*."""
@@ -64,7 +116,7 @@ class Tokens:
         status, said = self._post(path, asked)
         if status != 200:
             msg = f"the engine answers HTTP {status} to {path}: {str(said)[:200]}"
-            raise TuningError(msg)
+            raise TooLong(msg) if status == 400 and "context" in str(said) else TuningError(msg)
         return said
 
     def _post(self, path: str, asked: Mapping[str, Any]) -> tuple[int, Any]:

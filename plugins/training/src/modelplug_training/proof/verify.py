@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from modelplug import TrainableModule
+from modelplug.openai_wire.thinking import split
 from modelplug.types import Check, ModelType, Verdict
 from modelplug_training.proof.measure import score_of
 from modelplug_training.proof.metrics import of_scores
@@ -78,12 +79,12 @@ def _conversation(tokens: Tokens, sample: Fact) -> str:
     if served != ids[:place]:
         return _difference(tokens, ids[:place], served)
     said, wanted = tokens.text_of(ids[place:]), str(messages[-1]["content"]).strip()
-    if not said.lstrip().startswith(wanted):
+    # Templates of models that think put empty thoughts before an answer that has none.
+    _, answer = split(said)
+    if not answer.lstrip().startswith(wanted):
         return (
             f"the answer that was trained is {said[:60]!r}, and in the data it is {wanted[:60]!r}"
         )
-    if not said.lstrip()[len(wanted) :].strip() and len(ids) - place == 0:
-        return "the answer that was trained has no end"
     return ""
 
 

@@ -6,12 +6,11 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from modelplug.plugins import installed
-from modelplug.types import Verdict
+from modelplug.types import Comparison, Verdict
 from modelplug_training.job import Job
 from modelplug_training.proof.tensors import sha256
 from modelplug_training.published.gguf_files import chat_template
@@ -21,11 +20,7 @@ SCHEMA = 1
 
 
 def manifest_of(
-    job: Job,
-    history: History,
-    verdict: Verdict,
-    base: Mapping[str, float],
-    tuned: Mapping[str, float],
+    job: Job, history: History, verdict: Verdict, compared: Comparison
 ) -> dict[str, Any]:
     """All of it but what serving and publishing add."""
     begun, finished = history.begun or {}, history.finished or {}
@@ -74,7 +69,11 @@ def manifest_of(
             },
             "chat_template_sha256": template and hashlib.sha256(template.encode()).hexdigest(),
         },
-        "metrics": {"base": dict(base), "tuned": dict(tuned)},
+        "metrics": {
+            side: {name: pair[place] for name, pair in compared.metrics.items()}
+            for place, side in enumerate(("base", "tuned"))
+        },
+        "not_measured": list(compared.remarks),
         "measured_on": "eval" if job.evaluation else "train",
         "checks": [
             {"name": check.name, "passed": check.passed, "told": check.told}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
-from typing import Any
+
+from modelplug.types import Comparison
 
 _HEAD = """<!doctype html>
 <html><head><meta charset="utf-8"><title>{title}</title>
@@ -21,24 +20,20 @@ td {{ white-space: pre-wrap; overflow-wrap: anywhere }}
 """
 
 
-def write(
-    out: Path,
-    base: str,
-    tuned: str,
-    figures: Mapping[str, tuple[float, float]],
-    rows: Sequence[Mapping[str, Any]],
-) -> None:
-    """The page *out*. All texts are shown as they are: none of them is taken for HTML."""
-    title = f"{base} against {tuned}"
+def write(told: Comparison) -> None:
+    """The page of *told*. All texts are shown as they are: none of them is taken for HTML."""
+    title = f"{told.base} against {told.tuned}"
     parts = [_HEAD.format(title=escape(title)), f"<h1>{escape(title)}</h1>\n<table>\n"]
     parts.append("<tr><th>metric<th>base<th>tuned<th>change</tr>\n")
-    for name, (a, b) in figures.items():
+    for name, (a, b) in told.metrics.items():
         cells = "".join(
             f'<td class="number">{each}' for each in (f"{a:.3f}", f"{b:.3f}", f"{b - a:+.3f}")
         )
         parts.append(f"<tr><td>{escape(name)}{cells}</tr>\n")
-    parts.append("</table>\n<table>\n<tr><th>asked<th>wanted<th>base<th>tuned</tr>\n")
-    for row in rows:
+    parts.append("</table>\n")
+    parts += [f"<p>{escape(remark)}</p>\n" for remark in told.remarks]
+    parts.append("<table>\n<tr><th>asked<th>wanted<th>base<th>tuned</tr>\n")
+    for row in told.rows:
         said = "".join(
             f"<td{_mark(row['wanted'], row[side])}>{escape(str(row[side]))}"
             for side in ("base", "tuned")
@@ -46,7 +41,7 @@ def write(
         asked, wanted = escape(str(row["asked"])), escape(str(row["wanted"]))
         parts.append(f"<tr><td>{asked}<td>{wanted}{said}</tr>\n")
     parts.append("</table></body></html>\n")
-    out.write_text("".join(parts), encoding="utf-8")
+    told.page.write_text("".join(parts), encoding="utf-8")
 
 
 def _mark(wanted: str, said: str) -> str:
