@@ -20,6 +20,7 @@ from modelplug.retry import Retry
 from modelplug.types import (
     Completion,
     Embeddings,
+    ErrorRule,
     Event,
     Limits,
     ModelType,
@@ -102,6 +103,7 @@ def _depth(cls: type) -> int:
         catalog.ShippedWeights,
         catalog.Rule,
         catalog.Service,
+        ErrorRule,
         Limits,
         Quirks,
     ],
@@ -114,6 +116,7 @@ def test_every_key_of_a_manifest_is_on_the_manifest_page(cls: type) -> None:
         catalog.Service: "services.",
         catalog.Environment: "environments.",
         catalog.Failure: "failures.",
+        ErrorRule: "error-rules.",
     }.get(cls, "")
     keys = {prefix + field.name.replace("_", "-") for field in fields(cls)}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 import tomllib
 from collections import Counter
@@ -64,7 +65,7 @@ def page(source: str, folder: Path, provider: Provider) -> str:
     parts += _differences("Quirks", provider.quirks, Quirks())
     parts += _rules(provider)
     parts += _services(provider)
-    parts += _errors(provider)
+    parts += _errors(provider) + _error_rules(provider)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -75,6 +76,8 @@ def _type_row(type_: str, model: str, provider: Provider) -> str:
 
 def _facts(provider: Provider) -> Iterator[str]:
     yield f"- base URL: `{provider.base_url}`"
+    if provider.path_optional:
+        yield "- a host alone gets the path of it"
     for region, url in provider.regions.items():
         yield f'- `region="{region}"`: `{url}`'
     yield from _variables(provider)
@@ -116,6 +119,23 @@ def _errors(provider: Provider) -> list[str]:
         f"| [`{name}`](../errors.md) | {_code(codes)} |" for name, codes in provider.errors.items()
     ]
     return ["## Error codes\n", "| error | codes |", "|---|---|", *rows, ""] if rows else []
+
+
+def _error_rules(provider: Provider) -> list[str]:
+    rows = []
+    for rule in provider.error_rules:
+        about = [f"status {rule.status}"] if rule.status else []
+        about += [_code(rule.codes)] if rule.codes else []
+        about += [f"text `{_cell(rule.match)}`"] if rule.match else []
+        tells = [f"[`{rule.means}`](../errors.md)"] if rule.means else []
+        tells += [f"its {name}" for name in re.compile(rule.match).groupindex]
+        tells += [rule.mend] if rule.mend else []
+        rows.append(f"| {', '.join(about)} | {'; '.join(tells)} |")
+    return ["## Errors beyond their codes\n", "| error | |", "|---|---|", *rows, ""] if rows else []
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")  # else it would end the cell
 
 
 def _services(provider: Provider) -> Iterator[str]:

@@ -206,6 +206,27 @@ def test_a_provider_without_an_address_asks_for_one(site: Site) -> None:
     assert "own has no address of its own; pass url=" == str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("optional", "url", "reached"),
+    [
+        (True, "http://h.test", "http://h.test/v1"),
+        (True, "http://h.test/", "http://h.test/v1"),
+        (True, "http://h.test/v1/", "http://h.test/v1"),
+        (True, "http://h.test/own", "http://h.test/own"),
+        (False, "http://h.test", "http://h.test"),
+    ],
+)
+def test_a_host_alone_gets_the_path_where_that_may_be_left_out(
+    optional: bool, url: str, reached: str, site: Site
+) -> None:
+    manifest = provider("acme")
+    if optional:
+        manifest = manifest.replace('title = "acme"', 'title = "acme"\npath-optional = true')
+    site.plugin("acme", manifest=manifest)
+
+    assert reached == modelplug.OnlineModule(source="acme", url=url).url
+
+
 def test_a_region_is_another_address(site: Site) -> None:
     regions = '[create_online.acme.regions]\nintl = "https://intl.test/v1/"\n'
     site.plugin("acme", manifest=provider("acme") + regions)

@@ -12,7 +12,14 @@ from core_helpers import CALL, ENDPOINT, KEY, chat_body, chat_stream, delta, fin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelplug.errors import BadReply, CallError, ConfigError, QuotaExhausted, Refused
+from modelplug.errors import (
+    BadReply,
+    CallError,
+    ConfigError,
+    QuotaExhausted,
+    Refused,
+    Unsupported,
+)
 from modelplug.openai_wire import OpenAIChat
 from modelplug.types import Completion, Quirks, ToolCall, Usage
 from modelplug.wire import Response
@@ -504,3 +511,133 @@ def test_a_joined_stream_that_was_cut_is_an_error() -> None:
         )
 
     assert ("acme", "r-1") == (caught.value.provider, caught.value.request_id)
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"role": "assistant", "content": ""},
+        {"role": "assistant", "content": None, "reasoning_content": "hm", "name": "Kim"},
+        {"role": "assistant", "content": "", "tool_calls": [], "native": {"x": 1}},
+    ],
+)
+def test_a_turn_that_says_nothing_is_left_out_where_the_server_refuses_it(
+    turn: Mapping[str, Any],
+) -> None:
+    told = [turn, *CALL.messages]
+
+    assert 2 == len(body_of(messages=told)["messages"])
+    assert list(CALL.messages) == body_of(quirky(empty_turns=False), messages=told)["messages"]
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"role": "assistant", "content": "a"},
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "c"}]},
+        {"role": "assistant", "content": "", "partial": True},
+        {"role": "user", "content": ""},
+    ],
+)
+def test_a_turn_that_says_something_stays(turn: Mapping[str, Any]) -> None:
+    assert [turn] == body_of(quirky(empty_turns=False), messages=[turn])["messages"]
+
+
+@pytest.mark.parametrize(
+    ("turn", "options", "told"),
+    [
+        ({"tool_calls": [{"id": "c"}]}, {}, " "),
+        ({"tool_calls": [{"id": "c"}], "reasoning_content": "hm"}, {}, "hm"),
+        ({"tool_calls": [{"id": "c"}]}, {"thinking": {"type": "enabled"}}, " "),
+        ({"tool_calls": [{"id": "c"}]}, {"thinking": {"type": "disabled"}}, None),
+        ({"content": "a"}, {}, None),
+    ],
+)
+def test_lost_reasoning_is_replaced_while_a_model_thinks(
+    turn: Mapping[str, Any], options: Mapping[str, Any], told: str | None
+) -> None:
+    codec = quirky(echo_reasoning=True, lost_reasoning=" ")
+
+    (sent,) = body_of(codec, messages=[{"role": "assistant", **turn}], options=options)["messages"]
+
+    assert told == sent.get("reasoning_content")
+
+
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+NAMED = {"type": "function", "function": {"name": "f"}}
+ON, OFF = {"thinking": {"type": "enabled"}}, {"thinking": {"type": "disabled"}}
+ALL = {"tools", "tool_choice"}
+
+
+@pytest.mark.parametrize(
+    ("takes", "choice", "options", "sent"),
+    [
+        ("any", "none", {}, ALL),
+        ("any", "required", ON, ALL),
+        ("auto", "none", {}, set()),
+        ("auto", "auto", {}, {"tools"}),
+        ("unless-thinking", "none", {}, ALL),
+        ("unless-thinking", "required", OFF, ALL),
+        ("instead-of-thinking", "auto", ON, ALL),
+        ("instead-of-thinking", "required", {}, ALL),
+        ("instead-of-thinking", "required", OFF, ALL),
+    ],
+)
+def test_a_tool_choice_is_sent_as_the_server_takes_it(
+    takes: str, choice: str, options: Mapping[str, Any], sent: set[str]
+) -> None:
+    body = body_of(
+        quirky(tool_choice=takes), tools=TOOLS, options={"tool_choice": choice} | options
+    )
+
+    assert sent == body.keys() & ALL
+    switched = takes == "instead-of-thinking" and choice == "required"
+    assert ({**OFF} if switched else options).get("thinking") == body.get("thinking")
+
+
+@pytest.mark.parametrize("choice", ["required", NAMED], ids=["required", "named"])
+@pytest.mark.parametrize(
+    ("takes", "options", "why"),
+    [
+        ("auto", OFF, "acme's acme-1 cannot be made to call a tool; leave tool_choice out"),
+        ("unless-thinking", {}, "cannot be made to call a tool while it thinks; leave tool_choice"),
+        ("unless-thinking", ON, "while it thinks"),
+        ("instead-of-thinking", ON, "while it thinks"),
+        ("instead-of-thinking", {"reasoning_effort": "low"}, "while it thinks"),
+    ],
+)
+def test_a_forced_tool_call_that_the_server_refuses_is_unsupported(
+    takes: str, options: Mapping[str, Any], why: str, choice: object
+) -> None:
+    with pytest.raises(Unsupported) as caught:
+        body_of(quirky(tool_choice=takes), tools=TOOLS, options={"tool_choice": choice, **options})
+
+    assert why in str(caught.value)
+
+
+JSON_MODE = {"response_format": {"type": "json_object"}}
+
+
+@pytest.mark.parametrize("changes", [{"schema": SCHEMA}, {"options": JSON_MODE}])
+def test_json_that_came_empty_is_asked_for_once_more(changes: Mapping[str, Any]) -> None:
+    flow = quirky(empty_json=True).flow(evolve(CALL, **changes))
+
+    completion, requests = finish(
+        flow, Response(200, body=chat_body(" ")), Response(200, body=chat_body("{}"))
+    )
+
+    assert "{}" == completion.text
+    assert requests[0] == requests[1]
+
+
+@pytest.mark.parametrize(
+    ("quirk", "options"), [(False, JSON_MODE), (True, {"response_format": {"type": "text"}})]
+)
+def test_an_empty_answer_is_taken_as_it_is_elsewhere(
+    quirk: bool, options: Mapping[str, Any]
+) -> None:
+    flow = quirky(empty_json=quirk).flow(evolve(CALL, options=options))
+
+    completion, requests = finish(flow, Response(200, body=chat_body("")))
+
+    assert ("", 1) == (completion.text, len(requests))

@@ -30,7 +30,7 @@ from modelplug.errors import (
 )
 from modelplug.openai_wire import OpenAIChat
 from modelplug.retry import Retry
-from modelplug.types import Secret
+from modelplug.types import ErrorRule, Secret
 from modelplug.wire import Response
 
 CHAT = OpenAIChat(ENDPOINT)
@@ -370,3 +370,85 @@ def test_any_reply_that_is_no_success_is_a_refusal(status: int, body: bytes) -> 
 )
 def test_any_headers_are_survived(headers: Mapping[str, str]) -> None:
     assert isinstance(CHAT.parse_error(Response(429, headers, b"{}")), RateLimited)
+
+
+# What a manifest says of errors beyond their codes.
+
+
+def told_by(*rules: ErrorRule, status: int = 400, **body: Any) -> CallError:
+    """The error that a server with *rules* gives."""
+    codec = OpenAIChat(evolve(ENDPOINT, error_rules=rules))
+    return codec.parse_error(Response(status, body=json.dumps({"error": body}).encode()))
+
+
+LONG = ErrorRule(400, ("bad*",), "too (?P<code>long)", "ContextTooLong")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"code": "bad_value", "message": "It is TOO long."}, ContextTooLong),
+        (400, {"type": "bad_value", "message": "too long"}, ContextTooLong),
+        (422, {"code": "bad_value", "message": "too long"}, InvalidRequest),
+        (400, {"code": "worse", "message": "too long"}, InvalidRequest),
+        (400, {"message": "too long"}, InvalidRequest),
+        (400, {"code": "bad_value", "message": "too short"}, InvalidRequest),
+    ],
+)
+def test_a_rule_is_about_the_errors_that_have_all_it_names(
+    status: int, body: dict[str, str], kind: type[CallError]
+) -> None:
+    assert kind is type(told_by(LONG, status=status, **body))
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [({"code": "bad"}, "bad"), ({"type": "bad"}, "long")], ids=["code", "type"]
+)
+def test_what_a_rule_takes_for_a_code_gives_way_to_one_that_was_sent(
+    body: dict[str, str], code: str
+) -> None:
+    assert code == told_by(LONG, message="too long", **body).code
+
+
+def test_of_several_rules_each_applies_and_the_last_class_holds() -> None:
+    used_up = ErrorRule(codes=("quota",), means="QuotaExhausted", mend="pay")
+    queue = ErrorRule(codes=("quota",), match="queue", means="RateLimited", mend="wait")
+
+    error = told_by(used_up, queue, status=429, code="quota", message="The queue is full")
+
+    assert type(error) is RateLimited
+    assert "acme answered 429: The queue is full; pay; wait" == str(error)
+
+
+def test_the_same_mend_is_told_once() -> None:
+    rules = [ErrorRule(status=400, mend="pay"), ErrorRule(codes=("c",), mend="pay")]
+
+    assert "acme answered 400: m; pay" == str(told_by(*rules, code="c", message="m"))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("try again after 7 seconds", 7.0), ("try again after a while", None)]
+)
+def test_a_rule_finds_the_wait_that_stands_in_a_text(text: str, seconds: float | None) -> None:
+    rule = ErrorRule(match=r"after (?P<seconds>[\w.]+)")
+
+    assert seconds == told_by(rule, status=429, message=text).retry_after
+
+
+def test_a_key_in_the_text_that_a_rule_takes_for_a_code_is_masked() -> None:
+    rule = ErrorRule(match=r"key (?P<code>\S+)")
+
+    error = told_by(rule, status=401, message=f"no such key {KEY}")
+
+    assert "***" == error.code
+    assert KEY not in str(error)
+
+
+def test_a_text_alone_is_the_message_of_an_error() -> None:
+    assert "acme answered 401: no key" == str(error(401, "no key"))
+
+
+def test_a_reason_beside_a_code_that_repeats_the_status_is_the_code() -> None:
+    told = {"code": 400, "reason": "context_length_exceeded", "message": "m"}
+
+    assert ContextTooLong is type(error(400, told))

@@ -12,11 +12,10 @@ from typing import Any
 
 from attrs import evolve, field, fields, frozen
 
-from modelplug import errors
-from modelplug.errors import BadManifest, ConfigError, Refused, did_you_mean
+from modelplug.errors import BadManifest, ConfigError, Refused, did_you_mean, refusal
 from modelplug.families import ModelFamily
 from modelplug.structure import structure_config
-from modelplug.types import Limits, ModelType, Quirks, Settings
+from modelplug.types import ErrorRule, Limits, ModelType, Quirks, Settings
 
 FILE_NAME = "modelplug.toml"
 
@@ -33,16 +32,20 @@ CONTRACT = 1
 """Version of the contract between core and plugins; a manifest may name the one it needs."""
 
 
-def _keys_of(
-    cls: type[Any], *, hyphens: bool = True
-) -> Callable[[Any, Any, Mapping[str, Any]], None]:
-    known = [each.name.replace("_", "-") if hyphens else each.name for each in fields(cls)]
+Validator = Callable[[Any, Any, Mapping[str, Any]], None]
 
+
+def _settings(_: Any, __: Any, table: Mapping[str, Any]) -> None:
+    known = [each.name for each in fields(Settings)]
+    for key in table:
+        if key not in known:
+            msg = f"unknown key {key!r}{did_you_mean(key, known)}"
+            raise ConfigError(msg)
+
+
+def _a_part_of(cls: type[Any]) -> Validator:
     def check(_: Any, __: Any, table: Mapping[str, Any]) -> None:
-        for key in table:
-            if key not in known:
-                msg = f"unknown key {key!r}{did_you_mean(key, known)}"
-                raise ConfigError(msg)
+        structure_config(table, cls, cls.__name__.lower())
 
     return check
 
@@ -74,8 +77,8 @@ class Rule:
     match: str
     does: list[str] = field(factory=list)
     lacks: list[str] = field(factory=list)
-    limits: dict[str, Any] = field(factory=dict, validator=_keys_of(Limits))
-    quirks: dict[str, Any] = field(factory=dict, validator=_keys_of(Quirks))
+    limits: dict[str, Any] = field(factory=dict, validator=_a_part_of(Limits))
+    quirks: dict[str, Any] = field(factory=dict, validator=_a_part_of(Quirks))
 
 
 @frozen
@@ -103,15 +106,8 @@ class Service:
 
 def _refusals(table: Mapping[str, list[str]]) -> dict[str, list[str]]:
     for name in table:
-        if not _is_refusal(getattr(errors, name, None)):
-            known = [each for each, cls in vars(errors).items() if _is_refusal(cls)]
-            msg = f"{name!r} is no error of a provider{did_you_mean(name, known)}"
-            raise ConfigError(msg)
+        refusal(name)
     return dict(table)
-
-
-def _is_refusal(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, Refused)
 
 
 def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,9 +125,11 @@ class Provider:
     tools, json-schema, json-object, image-input, reasoning, embed-base64. `options` are call
     options beyond the wire's own. With `generic_elsewhere`, a `url` on another host than
     `base_url`'s is taken for a server that is merely compatible: no quirk is applied there.
-    `regions` are other base URLs, by the name that `region=` takes. `key_pairs` are pairs
-    of variables that make one key, `id:secret`, where none of `key_env` is set. `errors`
-    maps the classes of modelplug.errors to the provider's codes for them.
+    `regions` are other base URLs, by the name that `region=` takes. With `path_optional`, a
+    base URL that is a host alone gets the path of `base_url`. `key_pairs` are pairs of
+    variables that make one key, `id:secret`, where none of `key_env` is set. `errors` maps the
+    classes of modelplug.errors to the provider's codes for them; `error_rules` are for what
+    the codes leave open.
     """
 
     title: str
@@ -147,17 +145,17 @@ class Provider:
     limits: Limits = Limits()
     quirks: Quirks = Quirks()
     generic_elsewhere: bool = False
+    path_optional: bool = False
     regions: dict[str, str] = field(factory=dict)
     rules: list[Rule] = field(factory=list)
     services: dict[str, Service] = field(factory=dict)
     errors: dict[str, list[str]] = field(factory=dict, converter=_refusals)
+    error_rules: list[ErrorRule] = field(factory=list)
 
     @property
     def codes(self) -> dict[str, type[Refused]]:
         """Each code of `errors` with its class."""
-        return {
-            code: getattr(errors, name) for name, codes in self.errors.items() for code in codes
-        }
+        return {code: refusal(name) for name, codes in self.errors.items() for code in codes}
 
     def serving(self, source: str, model: str, type: str = "") -> tuple[str, Provider]:
         """
@@ -253,8 +251,8 @@ class EngineTraits:
     `formats` (gguf, safetensors, ctranslate2, onnx, diffusers) by preference; `types` that it
     serves; `devices` that it runs on, cpu or cuda; of those that fit, the lowest `rank` is
     taken. `options` of `deploy_method`, beside `python` and `start_timeout` that each has;
-    `call_options` beyond the OpenAI wire's own; `does` as a provider's. `module` must be
-    importable in the interpreter that it runs in.
+    `call_options` beyond the OpenAI wire's own; `does` and `error_rules` as a provider's.
+    `module` must be importable in the interpreter that it runs in.
     """
 
     title: str
@@ -268,6 +266,7 @@ class EngineTraits:
     does: list[str] = field(factory=list)
     limits: Limits = Limits()
     quirks: Quirks = Quirks()
+    error_rules: list[ErrorRule] = field(factory=list)
     environments: list[Environment] = field(factory=list)
     failures: list[Failure] = field(factory=list)
 
@@ -287,8 +286,8 @@ class TrainerTraits:
     types: list[str] = field(converter=_typed)
     methods: list[str]
     forms: list[str] = field(factory=lambda: ["messages", "triples"])
-    settings: dict[str, str] = field(factory=dict, validator=_keys_of(Settings, hyphens=False))
-    defaults: dict[str, Any] = field(factory=dict, validator=_keys_of(Settings, hyphens=False))
+    settings: dict[str, str] = field(factory=dict, validator=_settings)
+    defaults: dict[str, Any] = field(factory=dict, validator=_settings)
     options: list[str] = field(factory=list)
     module: str = ""
     rank: int = 100

@@ -40,8 +40,8 @@ Every error that modelplug raises.
                 └── Overloaded   503, 529
 
 The text says what and why, and after a semicolon the mend. Programs read the fields of
-`CallError`; the class is chosen by HTTP status and the provider's code table, never by
-searching a message.
+`CallError`; the class is chosen by HTTP status and the provider's code table. A message is
+searched only where the manifest says that one code stands for several things.
 """
 
 from __future__ import annotations
@@ -292,6 +292,20 @@ def refused(status: int) -> type[Refused]:
 def retryable_status(status: int) -> bool | None:
     """Whether a status asks for another try, where its class says otherwise (408, 501)."""
     return _RETRYABLE_STATUSES.get(status)
+
+
+def refusal(name: str) -> type[Refused]:
+    """The class of a provider's errors that is called *name*; ConfigError for no such class."""
+    known = {each: cls for each, cls in globals().items() if _is_refusal(cls)}
+    if name in known:
+        found: type[Refused] = known[name]
+        return found
+    msg = f"{name!r} is no error of a provider{did_you_mean(name, known)}"
+    raise ConfigError(msg)
+
+
+def _is_refusal(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Refused)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

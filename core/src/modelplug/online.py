@@ -77,7 +77,7 @@ def _urls(
     """(base URLs, what decided them)."""
     if url is not None:
         urls = [url] if isinstance(url, str) else url
-        return tuple(_plain(each) for each in urls), "argument url"
+        return tuple(_plain(each, provider) for each in urls), "argument url"
     if region is not None:
         if region not in provider.regions:
             known = ", ".join(provider.regions) or "none"
@@ -94,15 +94,18 @@ def _urls(
     if base is None:
         msg = f"{source} has no address of its own; pass url="
         raise ConfigError(msg)
-    return (_plain(base.value),), base.origin
+    return (_plain(base.value, provider),), base.origin
 
 
-def _plain(url: str) -> str:
+def _plain(url: str, provider: Provider) -> str:
     """*url* without a slash at its end. One with a password in it would be shown and logged."""
     if "@" in urlsplit(url).netloc:
         msg = "the address holds a user name or a password; take it out and pass api_key="
         raise ConfigError(msg)
-    return url.rstrip("/")
+    url = url.rstrip("/")
+    if provider.path_optional and not urlsplit(url).path:
+        url += urlsplit(provider.base_url).path
+    return url
 
 
 def _type_of(
@@ -232,6 +235,7 @@ def _codec_at(plugins: Plugins, source: str, address: Address, options: dict[str
         limits=limits,
         quirks=quirks,
         codes=provider.codes,
+        error_rules=provider.error_rules,
         retry=_retry(options),
         timeouts=_timeouts(options),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,8 +56,9 @@ def claude(server: FaultServer, **options: Any) -> modelplug.OnlineModule:
 
 
 def codec(url: str = "https://api.anthropic.com") -> AnthropicChat:
-    codes = installed().provider("anthropic").codes
-    return AnthropicChat(Endpoint("anthropic", "claude-sonnet-5-5", url, Secret("K"), codes=codes))
+    told = installed().provider("anthropic")
+    endpoint = Endpoint("anthropic", "claude-sonnet-5-5", url, Secret("K"))
+    return AnthropicChat(evolve(endpoint, codes=told.codes, error_rules=told.error_rules))
 
 
 def payload(*messages: Mapping[str, Any], **options: Any) -> dict[str, Any]:

@@ -307,7 +307,9 @@ def test_a_stream_that_breaks_off_keeps_what_came(server: FaultServer) -> None:
 
 
 def kimi_codec() -> Any:
-    endpoint = Endpoint("kimi", "kimi-k2.6", "http://127.0.0.1:9/v1", Secret("K"))
+    rules = installed().provider("kimi").error_rules
+    url = "http://127.0.0.1:9/v1"
+    endpoint = Endpoint("kimi", "kimi-k2.6", url, Secret("K"), error_rules=rules)
     return installed().create_online("kimi", endpoint, ModelType.LLM)
 
 

@@ -149,7 +149,7 @@ def openai() -> Iterator[OpenAI]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs are asked for without waiting in between."""
-    from modelplug_openai.tuning import OpenAITuning
+    from modelplug.openai_wire import OpenAITuning
 
     monkeypatch.setattr(OpenAITuning, "every", 0.001)
     monkeypatch.setattr(OpenAITuning, "longest", 0.001)

@@ -200,6 +200,7 @@ class LocalModel:
             options=frozenset(traits.call_options),
             limits=traits.limits,
             quirks=traits.quirks,
+            error_rules=traits.error_rules,
         )
 
     def stop(self) -> None:

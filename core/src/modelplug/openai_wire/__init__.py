@@ -1,5 +1,5 @@
 """
-The wire that OpenAI made and most others speak: chat, embeddings, rerank (Jina's form).
+The wire that OpenAI made and most others speak; rerank has Jina's form.
 
 Facts: https://platform.openai.com/docs/api-reference, and the deviations that compatible
 servers were seen with (vLLM, llama.cpp, Ollama, TEI, infinity, gateways), read 2026-11.
@@ -15,6 +15,7 @@ from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.openai_wire.chat import OpenAIChat
 from modelplug.openai_wire.chat_stream import ChatDecoder
 from modelplug.openai_wire.images import OpenAIImageEdit, OpenAIImages, image_of_base64
+from modelplug.openai_wire.tuning import OpenAITuning, TunableChat
 from modelplug.openai_wire.vectors import CrossModalEmbed, OpenAIEmbed, OpenAIRerank
 from modelplug.types import Endpoint, ModelType
 from modelplug.wire import Codec
@@ -33,6 +34,8 @@ __all__ = [
     "OpenAIRerank",
     "OpenAISpeak",
     "OpenAITranscribe",
+    "OpenAITuning",
+    "TunableChat",
     "image_of_base64",
     "read_usage",
 ]

@@ -93,10 +93,12 @@ class OpenAICodec(Codec[C, R]):
 
     def error_details(self, response: Response) -> tuple[str, str | None, str | None]:
         """
-        (message, code, type) of the many forms: an `error` object or a text, FastAPI's
-        `detail`, or `message` at the top.
+        (message, code, type) of the many forms: a bare text, an `error` object or a text,
+        FastAPI's `detail`, or `message` at the top.
         """
         data = response.json()
+        if isinstance(data, str):
+            return data, None, None
         if not isinstance(data, dict):
             msg = "an error is not an object"
             raise BadReply(msg)
@@ -109,8 +111,11 @@ class OpenAICodec(Codec[C, R]):
         if not isinstance(message, str):
             message = orjson.dumps(message).decode()
         code, type_ = error.get("code"), error.get("type")
-        if code == response.status and error.get("param") in self.codes:
-            code = error["param"]  # vLLM's code is the status again; `param` tells more (0.32)
+        if code == response.status:
+            # vLLM's code is the status again, and `param` tells more (0.32); PPIO's too, and
+            # `reason` does (2026-11).
+            param = error.get("param")
+            code = error.get("reason") or (param if param in self.codes else code)
         return message, _word(code), _word(type_)
 
 

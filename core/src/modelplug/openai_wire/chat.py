@@ -12,6 +12,13 @@ from modelplug.errors import BadReply
 from modelplug.openai_wire.base import OpenAICodec, read_usage
 from modelplug.openai_wire.chat_stream import ChatDecoder
 from modelplug.openai_wire.message import finish_reason, reasoning_of, text_of, tool_call
+from modelplug.openai_wire.quirks import (
+    choose_tool,
+    says_nothing,
+    thinks,
+    wants_json,
+    with_reasoning,
+)
 from modelplug.openai_wire.thinking import split
 from modelplug.structure import structure
 from modelplug.types import ChatCall, Completion, Event
@@ -78,7 +85,7 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
         quirks = self.endpoint.quirks
         payload: dict[str, Any] = {
             "model": call.model,
-            "messages": [self.turn(message) for message in call.messages],
+            "messages": self._turns(call),
             **({} if call.stream else quirks.unless_streaming),
             **call.options,
         }
@@ -86,6 +93,7 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
             payload[quirks.max_tokens_field] = payload.pop("max_tokens")
         if call.tools:
             payload["tools"] = call.tools
+        choose_tool(self.endpoint, call.options, payload)
         if call.schema is not None:
             self._ask_for(call.schema, payload)
         if call.stream:
@@ -93,6 +101,14 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
             if quirks.stream_options:
                 payload["stream_options"] = {"include_usage": True}
         return payload
+
+    def _turns(self, call: ChatCall) -> list[Mapping[str, Any]]:
+        quirks = self.endpoint.quirks
+        told = [m for m in call.messages if quirks.empty_turns or not says_nothing(m)]
+        turns = [self.turn(message) for message in told]
+        if quirks.lost_reasoning and thinks(call.options):
+            return [with_reasoning(turn, quirks.lost_reasoning) for turn in turns]
+        return turns
 
     def turn(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """
@@ -191,7 +207,15 @@ class OpenAIChat(OpenAICodec[ChatCall, Completion]):
         return self.endpoint.quirks.only_streams
 
     def flow(self, call: ChatCall) -> Flow[Completion]:
-        """The whole call; the stream of a server that answers with nothing else is joined."""
+        """The whole call; once more where JSON was asked for and nothing was said."""
+        said = yield from self._answer(call)
+        nothing = said.finish_reason == "stop" and not said.text.strip()
+        if nothing and self.endpoint.quirks.empty_json and wants_json(call):
+            said = yield from self._answer(call)
+        return said
+
+    def _answer(self, call: ChatCall) -> Flow[Completion]:
+        """The stream of a server that answers with nothing else is joined."""
         if not self.must_stream(call):
             whole = yield from super().flow(call)
             return whole

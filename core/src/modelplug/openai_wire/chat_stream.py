@@ -7,14 +7,13 @@ from typing import Any
 
 import orjson
 
-from modelplug.errors import BadReply, CallError, TransportFailed
-from modelplug.openai_wire.base import OpenAICodec, read_usage
+from modelplug.errors import BadReply, CallError
+from modelplug.openai_wire.base import read_usage
 from modelplug.openai_wire.message import finish_reason, reasoning_of, text_of, tool_call
 from modelplug.openai_wire.thinking import ThinkSplitter
-from modelplug.sse import SSEDecoder
 from modelplug.structure import parse_json
 from modelplug.types import Event, Finish, Reasoning, Text, ToolCallDelta
-from modelplug.wire import Response
+from modelplug.wire import Codec, EventDecoder, Response
 
 
 def _told(pieces: tuple[str, str], events: list[Event]) -> None:
@@ -26,42 +25,20 @@ def _told(pieces: tuple[str, str], events: list[Event]) -> None:
         events.append(Text(text))
 
 
-class ChatDecoder:
-    """Chunks of a chat stream to events; exactly one Finish, last."""
+class ChatDecoder(EventDecoder):
+    """Chunks of a chat stream to events. [DONE] may be missing after a finish reason."""
 
-    def __init__(self, codec: OpenAICodec[Any, Any]) -> None:
-        self.finished = False
-        self._codec = codec
-        self._sse = SSEDecoder()
+    def __init__(self, codec: Codec[Any, Any]) -> None:
+        super().__init__(codec)
         self._calls: list[dict[str, Any]] = []
-        self._reason: object = None
         self._usage: object = None
         self._head: Mapping[str, Any] = {}
         self._thinking = ThinkSplitter() if codec.endpoint.quirks.think_tags else None
 
-    def feed(self, chunk: bytes, events: list[Event]) -> None:
-        """Append to *events* what *chunk* completes."""
-        for sse in self._sse.feed(chunk):
-            self._event(sse.data, sse.name, events)
-            if self.finished:
-                return
-
-    def finish(self, events: list[Event]) -> None:
-        """The end of the body. Without [DONE] it is one only after a finish reason."""
-        if self.finished:
-            return
-        for sse in self._sse.finish():
-            self._event(sse.data, sse.name, events)
-        if self.finished:
-            return
-        if self._reason is None:
-            msg = f"the stream of {self._codec.endpoint.provider} ended before the answer did"
-            raise TransportFailed(msg)
-        self._end(events)
-
-    def _event(self, data: bytes, name: str, events: list[Event]) -> None:
+    def event(self, data: bytes, name: str, events: list[Event]) -> None:
+        """One event: a chunk, the end, or an error."""
         if data.startswith(b"[DONE]") or data.strip().upper() == b"[DONE]":
-            self._end(events)
+            self.end(events)
             return
         if name == "error":
             raise self.error(data)
@@ -105,7 +82,7 @@ class ChatDecoder:
         if reason := choice.get("finish_reason"):
             if chunk.get("error"):  # OpenRouter puts an empty delta beside it
                 raise self.error(data)
-            self._reason = reason
+            self.reason = reason
             self._usage = self._usage or choice.get("usage")  # Kimi puts it here
 
     def _rest_of(self, delta: dict[str, Any], events: list[Event]) -> None:
@@ -142,9 +119,10 @@ class ChatDecoder:
         self._calls.append({"index": index, "id": id or "", "name": name or "", "arguments": []})
         return len(self._calls) - 1
 
-    def _end(self, events: list[Event]) -> None:
+    def end(self, events: list[Event]) -> None:
+        """The tool calls, the usage and the finish."""
         if not self._head:
-            msg = f"the stream of {self._codec.endpoint.provider} ended without an answer"
+            msg = f"the stream of {self.codec.endpoint.provider} ended without an answer"
             raise BadReply(msg)
         if self._thinking is not None:
             _told(self._thinking.finish(), events)
@@ -153,7 +131,7 @@ class ChatDecoder:
             events.append(tool_call(call["id"], call["name"], text))
         events.append(read_usage(self._usage))
         id, model = self._head.get("id"), self._head.get("model")
-        reason = finish_reason(self._reason, bool(self._calls))
+        reason = finish_reason(self.reason, bool(self._calls))
         events.append(Finish(reason, str(model or ""), str(id or "")))
         self.finished = True
 
@@ -162,9 +140,9 @@ class ChatDecoder:
         # The HTTP status was 200; vLLM and llama.cpp put the one they mean into `code`.
         response = Response(200, body=data)
         try:
-            _, code, _ = self._codec.error_details(response)
+            _, code, _ = self.codec.error_details(response)
         except BadReply:
             code = None
         if code and code.isdecimal() and 400 <= int(code) < 600:
             response = Response(int(code), body=data)
-        return self._codec.parse_error(response)
+        return self.codec.parse_error(response)

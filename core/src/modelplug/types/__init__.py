@@ -19,6 +19,7 @@ from modelplug.types.calls import (
 )
 from modelplug.types.endpoint import (
     Endpoint,
+    ErrorRule,
     Limits,
     ModelType,
     Quirks,
@@ -64,6 +65,7 @@ __all__ = [
     "EmbedCall",
     "Embeddings",
     "Endpoint",
+    "ErrorRule",
     "Event",
     "Fingerprint",
     "Finish",

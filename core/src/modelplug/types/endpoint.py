@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Self
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Self
 
 from attrs import field, frozen
 
-from modelplug.errors import ConfigError, Refused, did_you_mean
+from modelplug.errors import ConfigError, Refused, did_you_mean, refusal
 from modelplug.retry import Retry
 from modelplug.rotation import Rotation
 
@@ -111,6 +113,10 @@ class Limits:
     text_chars: int | None = None
 
 
+ToolChoice = Literal["any", "auto", "unless-thinking", "instead-of-thinking"]
+"""What a server takes of `tool_choice`, see `Quirks`."""
+
+
 @frozen
 class Quirks:
     """
@@ -120,8 +126,16 @@ class Quirks:
     option. `unless_streaming`: fields sent with calls that do not stream. `inline_files`: it
     fetches no URL, so files are fetched here and sent in the request. `think_tags`: it writes
     its reasoning between `<think>` tags. `echo_reasoning`: past reasoning goes back to it
-    with the turns that called tools. `only_streams`: it refuses a call that does not stream,
-    so the stream is asked for and joined here.
+    with the turns that called tools, and while it thinks `lost_reasoning` in place of what
+    was lost. `only_streams`: it refuses a call that does not stream, so the stream is asked
+    for and joined here. Without `empty_turns`, turns of the assistant's that say nothing are
+    left out. With `empty_json`, it now and then answers JSON mode with nothing, and is asked
+    once more.
+
+    `tool_choice` "auto": it knows no other, so a forced call is Unsupported, and for "none"
+    the tools stay here. "unless-thinking": a forced call is Unsupported unless the option
+    thinking={"type": "disabled"} is given. "instead-of-thinking": a forced call switches
+    thinking off so, and is Unsupported where the caller asked for it.
     """
 
     max_tokens_field: str = "max_tokens"
@@ -132,7 +146,52 @@ class Quirks:
     inline_files: bool = False
     think_tags: bool = False
     echo_reasoning: bool = False
+    lost_reasoning: str = ""
     only_streams: bool = False
+    empty_turns: bool = True
+    empty_json: bool = False
+    tool_choice: ToolChoice = "any"
+
+
+def _expression(_: Any, __: Any, match: str) -> None:
+    try:
+        re.compile(match)
+    except re.error as exc:
+        msg = f"match: {match!r} is no regular expression: {exc}"
+        raise ConfigError(msg) from exc
+
+
+def _known_refusal(_: Any, __: Any, name: str) -> None:
+    if name:
+        refusal(name)
+
+
+@frozen
+class ErrorRule:
+    """
+    What an error tells that its code leaves open.
+
+    It is about errors of the HTTP `status`, whose code or type word is one of `codes`
+    (fnmatch), and whose text `match` is found in: a regular expression, without regard to
+    case. What is left out is not looked at. Such an error `means` the class of
+    modelplug.errors, and `mend` is put behind its text. Of the named groups of `match`,
+    `code` stands for the code where none was sent, and `seconds` for a missing `retry-after`.
+    """
+
+    status: int | None = None
+    codes: tuple[str, ...] = ()
+    match: str = field(default="", validator=_expression)
+    means: str = field(default="", validator=_known_refusal)
+    mend: str = ""
+
+    def told(self, status: int, words: Iterable[str | None], text: str) -> dict[str, str] | None:
+        """The named groups of `match`; None for an error that the rule is not about."""
+        if self.status not in (None, status):
+            return None
+        if self.codes and not any(fnmatchcase(w, each) for w in words if w for each in self.codes):
+            return None
+        found = re.search(self.match, text, re.IGNORECASE)
+        return None if found is None else found.groupdict()
 
 
 def _rotation(given: Any) -> Rotation[Any]:
@@ -150,7 +209,7 @@ class Endpoint:
 
     `urls` and `keys` may be one, or several that stand in for each other. `does`, `options`,
     `limits` and `quirks` come from the plugin's manifest, for this model, and from there the
-    errors that its `codes` mean.
+    errors that its `codes` mean, and `error_rules` for what these leave open.
     """
 
     provider: str
@@ -162,6 +221,7 @@ class Endpoint:
     limits: Limits = Limits()
     quirks: Quirks = Quirks()
     codes: Mapping[str, type[Refused]] = field(factory=dict)
+    error_rules: Sequence[ErrorRule] = ()
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
 

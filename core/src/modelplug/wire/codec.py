@@ -18,6 +18,7 @@ from modelplug.errors import (
     Refused,
     TransportFailed,
     Unsupported,
+    refusal,
     refused,
     retryable_status,
 )
@@ -97,8 +98,9 @@ class Codec(Generic[C, R]):
         """
         The error that *response* is.
 
-        Sorted by the provider's code, then by its type word, then by status; a body that is
-        no JSON (a proxy's HTML page) still gets the class of its status.
+        Sorted by the provider's code, then by its type word, then by status, and by what the
+        manifest's `error-rules` say of these and of the text; a body that is no JSON (a
+        proxy's HTML page) still gets the class of its status.
         """
         try:
             message, code, type_ = self.error_details(response)
@@ -107,9 +109,18 @@ class Codec(Generic[C, R]):
             code = type_ = None
         by_status = refused(response.status)
         cls = self.codes.get(code or "") or self.codes.get(type_ or "") or by_status
-        told = f"{self.endpoint.provider} answered {response.status}"
-        text = f"{told}: {message}" if message else told
-        word = code or type_
+        text = f"{self.endpoint.provider} answered {response.status}"
+        text, word = f"{text}: {message}" if message else text, code or type_
+        wait = retry_after(response.headers)
+        for rule in self.endpoint.error_rules:
+            told = rule.told(response.status, (code, type_), message)
+            if told is None:
+                continue
+            cls = refusal(rule.means) if rule.means else cls
+            text += f"; {rule.mend}" if rule.mend and rule.mend not in text else ""
+            word = code or told.get("code") or word
+            if wait is None:
+                wait = retry_after({"retry-after": told.get("seconds") or ""})
         for key in self.endpoint.keys.items:
             text, word = key.redact(text), word and key.redact(word)
         return cls(
@@ -117,7 +128,7 @@ class Codec(Generic[C, R]):
             status=response.status,
             code=word,
             retryable=retryable_status(response.status) if cls is by_status else None,
-            retry_after=retry_after(response.headers),
+            retry_after=wait,
             provider=self.endpoint.provider,
             request_id=response.request_id,
         )

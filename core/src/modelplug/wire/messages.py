@@ -15,7 +15,8 @@ from modelplug.types import Event, Secret, Timeouts
 T = TypeVar("T")
 
 _REQUEST_ID_HEADERS = tuple(
-    "x-request-id request-id x-ds-request-id x-tt-logid x-msh-request-id".split()
+    "x-siliconcloud-trace-id x-request-id request-id x-ds-request-id x-tt-logid "
+    "x-msh-request-id".split()
 )
 
 

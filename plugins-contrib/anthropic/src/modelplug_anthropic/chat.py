@@ -28,9 +28,6 @@ VERSION = "2023-06-01"
 MAX_TOKENS = 8192
 """Of the answer, where the caller says nothing: the wire has no default of its own."""
 
-_TOLD = ("prompt is too long", "credit balance is too low")
-# What `invalid_request_error` stands for besides a wrong request is told in words alone (2026-11).
-
 
 @frozen
 class _Block:
@@ -155,13 +152,11 @@ class AnthropicChat(Codec[ChatCall, Completion]):
         return not response.ok or head.startswith((b'{"type":"error"', b'{"error":{'))
 
     def error_details(self, response: Response) -> tuple[str, str | None, str | None]:
-        """(message, what a vague type stands for, type)."""
+        """(message, no code, type)."""
         data = response.json()
         error = data.get("error") if isinstance(data, dict) else None
         if not isinstance(error, dict):
             msg = "an error is no object @ $.error"
             raise BadReply(msg)
-        message, type_ = str(error.get("message") or ""), error.get("type")
-        if type_ != "invalid_request_error":
-            return message, None, type_ if isinstance(type_, str) else None
-        return message, next((told for told in _TOLD if told in message), None), type_
+        type_ = error.get("type")
+        return str(error.get("message") or ""), None, type_ if isinstance(type_, str) else None

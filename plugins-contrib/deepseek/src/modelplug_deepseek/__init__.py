@@ -1,6 +1,5 @@
-"""DeepSeek for modelplug. What it offers is in modelplug.toml; here is its chat."""
+"""DeepSeek for modelplug: OpenAI's wire, with what modelplug.toml says of it."""
 
 from modelplug.openai_wire import OpenAICompatible
-from modelplug_deepseek.chat import DeepSeekChat
 
-plugin = OpenAICompatible(chat=DeepSeekChat)
+plugin = OpenAICompatible()

@@ -102,8 +102,6 @@ class GeminiCodec(Codec[C, R]):
             code = "API_KEY_INVALID"
         elif any("PerDay" in str(detail.get("violations")) for detail in details):
             code = "PerDay"
-        elif "input token count" in message and "exceeds" in message:
-            code = "input token count"
         status = error.get("status")
         return message, code, status if isinstance(status, str) else None
 

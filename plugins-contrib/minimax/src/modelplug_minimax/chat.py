@@ -7,7 +7,6 @@ from typing import Any
 
 from attrs import evolve
 
-from modelplug.errors import Unsupported
 from modelplug.openai_wire import ChatDecoder, OpenAIChat
 from modelplug.openai_wire.message import text_of
 from modelplug.types import ChatCall, Completion, Event
@@ -21,18 +20,9 @@ class MiniMaxChat(MiniMaxCodec[ChatCall, Completion], OpenAIChat):
     options = OpenAIChat.options | {"reasoning_split", "thinking"}
 
     def payload(self, call: ChatCall) -> dict[str, Any]:
-        """As OpenAI's, with one system message; Unsupported for a forced tool call."""
+        """As OpenAI's, with one system message."""
         payload = super().payload(call)
         payload.setdefault("reasoning_split", True)
-        choice = payload.pop("tool_choice", "auto")  # not in its schema (2026-11)
-        if choice == "none":
-            payload.pop("tools", None)
-        elif choice != "auto":
-            msg = (
-                f"{self.endpoint.provider} has no tool_choice; leave it out and ask for the call "
-                "in words"
-            )
-            raise Unsupported(msg)
         if "minimax-m2" in call.model.lower() and payload.get("temperature") == 0:
             payload["temperature"] = 0.01  # 0 is an error there; this is its nearest (2026-11)
         split = payload["reasoning_split"]

@@ -5,31 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
-
-from attrs import evolve
 
 from modelplug.errors import BadReply
 from modelplug.openai_wire import OpenAICodec
 from modelplug.sse import SSEDecoder
 from modelplug.structure import parse_json
-from modelplug.types import Endpoint
 from modelplug.wire import Response
 
 C = TypeVar("C")
 R = TypeVar("R")
 
 _CODE_AT_END = re.compile(r"\((\d{4,5})\)\s*$")
-_WRONG_KEY = frozenset({"1004", "2049"})
 
 
 class MiniMaxCodec(OpenAICodec[C, R]):
     """A POST of JSON, and the errors in their two forms."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        # MINIMAX_API_HOST holds the host alone (2026-11).
-        urls = [url if urlsplit(url).path else f"{url}/v1" for url in endpoint.urls.items]
-        super().__init__(evolve(endpoint, url=urls))
 
     def is_error(self, response: Response) -> bool:
         """Most errors have status 200 and a `status_code` that is not 0."""
@@ -42,17 +32,6 @@ class MiniMaxCodec(OpenAICodec[C, R]):
         (message, code, type) of `base_resp`; or of OpenAI's form, which has the same code in
         brackets at the end of its message.
         """
-        message, code, type_ = self._told(response)
-        if code == "2013":
-            # Any wrong parameter has this code, an input that is too long as well (2026-11).
-            type_ = "2013 context" if "context window" in message.lower() else "2013 other"
-        if code in _WRONG_KEY or response.status == 401:
-            message += (
-                "; a key of api.minimaxi.com is none of api.minimax.io: see region='cn' and 'intl'"
-            )
-        return message, code, type_
-
-    def _told(self, response: Response) -> tuple[str, str | None, str | None]:
         if base := refusal_in(response):
             return str(base.get("status_msg") or ""), str(base["status_code"]), None
         message, code, type_ = super().error_details(response)

@@ -24,12 +24,6 @@ _TASK_MODELS = ("qwen-image*", "z-image*", "jimeng*", "hunyuan-image*", "glm-ima
 """Media models whose path has `async/` before the name; others say it in `model=` (2026-11)."""
 
 
-_NO_SUCH_PATH = (
-    "; check the base URL, and the name of a media model, which is the path: "
-    "one that runs as a task is written async/<name>"
-)
-
-
 class PPIOCodec(OpenAICodec[C, R]):
     """OpenAI's wire under /openai/v1, and the rest under /v3 of the same host."""
 
@@ -37,15 +31,6 @@ class PPIOCodec(OpenAICodec[C, R]):
         """POST to the chat root. `/v3/openai` and `/openai/v1` exist, `/v3/openai/v1` does not."""
         request = super().post(payload)
         return evolve(request, url=request.url.replace("/v3/openai/v1", "/openai/v1"))
-
-    def error_details(self, response: Response) -> tuple[str, str | None, str | None]:
-        """(message, code, type); the code is the `reason`, since `code` repeats the status."""
-        message, code, type_ = super().error_details(response)
-        data = response.json()
-        reason = data.get("reason") if isinstance(data, dict) else None
-        if reason == "API_NOT_FOUND":
-            message += _NO_SUCH_PATH
-        return message, reason if isinstance(reason, str) else code, type_
 
     def media_request(self, model: str, payload: Mapping[str, Any]) -> Request:
         """POST *payload* to the media root, where the model's name is the path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelplug.openai_wire import OpenAICompatible
-from modelplug_doubao.ark import ArkChat, ArkEmbed
+from modelplug_doubao.chat import ArkChat
 from modelplug_doubao.cross_modal import ArkCrossModalEmbed
 from modelplug_doubao.images import ArkImageEdit, ArkImages
 from modelplug_doubao.speak import SpeechSpeak
@@ -11,7 +11,6 @@ from modelplug_doubao.transcribe import SpeechTranscribe
 
 plugin = OpenAICompatible(
     chat=ArkChat,
-    embed=ArkEmbed,
     cross_modal_embed=ArkCrossModalEmbed,
     stt=SpeechTranscribe,
     tts=SpeechSpeak,

@@ -10,10 +10,9 @@ from modelplug.media import Media, Remote
 from modelplug.openai_wire import OpenAIEmbed
 from modelplug.types import EmbedCall, Embeddings, Usage
 from modelplug.wire import Flow, Together
-from modelplug_doubao.ark import ArkCodec
 
 
-class ArkCrossModalEmbed(ArkCodec[EmbedCall, Embeddings], OpenAIEmbed):
+class ArkCrossModalEmbed(OpenAIEmbed):
     """
     POST /embeddings/multimodal.
 

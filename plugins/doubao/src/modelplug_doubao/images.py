@@ -11,12 +11,11 @@ from modelplug.media import Remote
 from modelplug.openai_wire import OpenAIImages
 from modelplug.types import ImageCall, Produced
 from modelplug.wire import Flow, Response
-from modelplug_doubao.ark import ArkCodec
 
 _MOST_IMAGES = 14
 
 
-class ArkImages(ArkCodec[ImageCall, Produced], OpenAIImages):
+class ArkImages(OpenAIImages):
     """One image a request; a series of them is asked for by `sequential_image_generation`."""
 
     options = frozenset(

@@ -28,17 +28,8 @@ class GLMChat(OpenAIChat):
     )
 
     def payload(self, call: ChatCall) -> dict[str, Any]:
-        """As OpenAI's; Unsupported for a forced tool call, and where images must be at URLs."""
+        """As OpenAI's; Unsupported where images must be at URLs."""
         payload = super().payload(call)
-        choice = payload.pop("tool_choice", "auto")
-        if choice == "none":
-            payload.pop("tools", None)
-        elif choice != "auto":
-            msg = (
-                f"{self.endpoint.provider} has tool_choice 'auto' and 'none' alone; leave it out "
-                "and ask for the call in words"
-            )
-            raise Unsupported(msg)
         if isinstance(payload.get("stop"), str):
             payload["stop"] = [payload["stop"]]
         if type(payload.get("temperature")) is float:

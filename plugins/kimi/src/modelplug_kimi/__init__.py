@@ -1,8 +1,5 @@
-"""Kimi (Moonshot AI) for modelplug. What it offers is in modelplug.toml; here is its chat."""
+"""Kimi (Moonshot AI) for modelplug: OpenAI's wire, with what modelplug.toml says of it."""
 
 from modelplug.openai_wire import OpenAICompatible
-from modelplug_kimi.chat import KimiChat
 
-plugin = OpenAICompatible(
-    chat=KimiChat,
-)
+plugin = OpenAICompatible()

@@ -26,7 +26,6 @@ R = TypeVar("R")
 _VALID = 1800
 _SKEW = 5
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
-_USED_UP = re.compile(r"FREE_QUOTA_EXHAUSTED|\d+ calls */ *\d+ *h")
 
 
 class Service(Enum):
@@ -77,18 +76,6 @@ class SenseNovaCodec(OpenAICodec[C, R]):
         if not colon:
             return request
         return evolve(request, auth=Secret(web_token(id, secret, self._now())))
-
-    def error_details(self, response: Response) -> tuple[str, str | None, str | None]:
-        """
-        (message, code, type).
-
-        A quota of the plan that is used up has the code and status of any rate limit; only
-        the text tells that waiting a little will not help (2026-11).
-        """
-        message, code, type_ = super().error_details(response)
-        if (response.status == 429 or code == "8") and _USED_UP.search(message):
-            return message, None, "insufficient_quota"
-        return message, code, type_
 
     def parse_error(self, response: Response) -> CallError:
         """The error, without the secret and the token that it signed."""

@@ -6,15 +6,10 @@ from modelplug.openai_wire import OpenAICompatible
 from modelplug_siliconflow.chat import SiliconFlowChat
 from modelplug_siliconflow.images import SiliconFlowImageEdit, SiliconFlowImages
 from modelplug_siliconflow.speech import SiliconFlowSpeak, SiliconFlowTranscribe
-from modelplug_siliconflow.vectors import (
-    SiliconFlowCrossModalEmbed,
-    SiliconFlowEmbed,
-    SiliconFlowRerank,
-)
+from modelplug_siliconflow.vectors import SiliconFlowCrossModalEmbed, SiliconFlowRerank
 
 plugin = OpenAICompatible(
     chat=SiliconFlowChat,
-    embed=SiliconFlowEmbed,
     cross_modal_embed=SiliconFlowCrossModalEmbed,
     rerank=SiliconFlowRerank,
     stt=SiliconFlowTranscribe,

@@ -11,10 +11,9 @@ from modelplug.errors import InvalidRequest
 from modelplug.openai_wire import OpenAIChat
 from modelplug.types import ChatCall, Completion
 from modelplug.wire import EventFlow, Flow
-from modelplug_siliconflow.errors import SiliconFlowCodec
 
 
-class SiliconFlowChat(SiliconFlowCodec[ChatCall, Completion], OpenAIChat):
+class SiliconFlowChat(OpenAIChat):
     """POST /chat/completions."""
 
     options = OpenAIChat.options | {"enable_thinking", "min_p", "thinking_budget", "top_k"}

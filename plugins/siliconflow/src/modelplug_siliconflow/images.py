@@ -12,13 +12,12 @@ from modelplug.media import Remote
 from modelplug.openai_wire import OpenAIImages
 from modelplug.types import ImageCall, Produced
 from modelplug.wire import Flow, Together
-from modelplug_siliconflow.errors import SiliconFlowCodec
 
 _LARGEST_BATCH = 4
 _MOST_IMAGES = 3
 
 
-class SiliconFlowImages(SiliconFlowCodec[ImageCall, Produced], OpenAIImages):
+class SiliconFlowImages(OpenAIImages):
     """The fields have names of their own: `size` is sent as image_size, `n` as batch_size."""
 
     options = frozenset(

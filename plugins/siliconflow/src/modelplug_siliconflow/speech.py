@@ -9,12 +9,11 @@ from attrs import evolve
 
 from modelplug.errors import ConfigError
 from modelplug.openai_wire import OpenAISpeak, OpenAITranscribe
-from modelplug.types import Produced, SpeakCall, TranscribeCall, Transcript
+from modelplug.types import SpeakCall, TranscribeCall, Transcript
 from modelplug.wire import Response
-from modelplug_siliconflow.errors import SiliconFlowCodec
 
 
-class SiliconFlowTranscribe(SiliconFlowCodec[TranscribeCall, Transcript], OpenAITranscribe):
+class SiliconFlowTranscribe(OpenAITranscribe):
     """POST /audio/transcriptions; the file and the model are all that it reads."""
 
     options = frozenset()
@@ -33,7 +32,7 @@ def _plain(text: str) -> str:
     return text.strip("".join(around) + " \ufe0f")
 
 
-class SiliconFlowSpeak(SiliconFlowCodec[SpeakCall, Produced], OpenAISpeak):
+class SiliconFlowSpeak(OpenAISpeak):
     """
     POST /audio/speech.
 

@@ -8,16 +8,11 @@ from attrs import evolve
 
 from modelplug.media import Media, Remote
 from modelplug.openai_wire import OpenAIEmbed, OpenAIRerank, read_usage
-from modelplug.types import EmbedCall, Embeddings, Ranking, RerankCall
+from modelplug.types import EmbedCall, Ranking, RerankCall
 from modelplug.wire import Response
-from modelplug_siliconflow.errors import SiliconFlowCodec
 
 
-class SiliconFlowEmbed(SiliconFlowCodec[EmbedCall, Embeddings], OpenAIEmbed):
-    """POST /embeddings."""
-
-
-class SiliconFlowCrossModalEmbed(SiliconFlowEmbed):
+class SiliconFlowCrossModalEmbed(OpenAIEmbed):
     """POST /embeddings with an object for each input, {"text"} or {"image"}."""
 
     def payload(self, call: EmbedCall) -> dict[str, Any]:
@@ -31,7 +26,7 @@ def _item(given: str | Media | Remote) -> dict[str, str]:
     return {"image": given.url if isinstance(given, Remote) else given.data_uri()}
 
 
-class SiliconFlowRerank(SiliconFlowCodec[RerankCall, Ranking], OpenAIRerank):
+class SiliconFlowRerank(OpenAIRerank):
     """POST /rerank."""
 
     options = OpenAIRerank.options | {"instruction", "max_chunks_per_doc", "overlap_tokens"}

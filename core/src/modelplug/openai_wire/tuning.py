@@ -1,4 +1,4 @@
-"""Fine-tuning at OpenAI: two files, a job, a model whose name begins with `ft:`."""
+"""Fine-tuning: two files, a job, a model whose name begins with `ft:`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from attrs import evolve, frozen
 
 from modelplug.errors import BadReply
 from modelplug.media import Media
-from modelplug.openai_wire import OpenAIChat, OpenAICodec
+from modelplug.openai_wire.base import OpenAICodec
+from modelplug.openai_wire.chat import OpenAIChat
 from modelplug.wire import Flow, Request, Response, TuneCall, TuneJob, TuningCodec
 
 STATES = {
@@ -98,6 +99,6 @@ class OpenAITuning(OpenAICodec[TuneCall, TuneJob], TuningCodec):
 
 
 class TunableChat(OpenAIChat):
-    """OpenAI's chat, whose models can be tuned there."""
+    """POST /chat/completions, at a provider that tunes its models."""
 
     tuning = OpenAITuning
