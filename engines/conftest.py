@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield Path(os.environ["MODELPLUG_HOME"])
 
 
-@pytest.fixture(scope="session", autouse=True)
-def environments(home: Path) -> None:
-    """Both environments, as `modelplug engine install` makes them."""
-    for name in ("vllm", "sentence_transformers"):
+@pytest.fixture(scope="session")
+def install(home: Path) -> Callable[[str], None]:
+    """`install(name)`: its environments, made as a user makes them; at once if they are there."""
+
+    def install(name: str) -> None:
         command = [sys.executable, "-m", "modelplug_cli", "engine", "install", name]
         subprocess.run([*command, "--device", "cpu"], check=True)  # noqa: S603
+
+    return install
 
 
 @pytest.fixture(scope="session")
 def start() -> Iterator[Start]:
     """`start(weights, engine, **options)`: started at the first call, ended with the session."""
-    running: dict[tuple[object, ...], Any] = {}
+    running: dict[str, Any] = {}
 
-    def start(weights: str, engine: Any, **options: Any) -> Any:
-        key = (weights, engine.name)
+    def start(weights: str, engine: Any, type: str | None = None, **options: Any) -> Any:
+        key = repr((weights, engine.name, type, sorted(options.items())))
         if key not in running:
-            model = mp.TrainableModule(weights).deploy_method(engine, **options)
+            model = mp.TrainableModule(weights, type=type).deploy_method(engine, **options)
             running[key] = model.start()
         return running[key]
 

@@ -6,25 +6,21 @@ import http.client
 import json
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import openai
 import pytest
 from lora import write_adapter
-from shared import VLLM, Start
+from shared import TINY, VLLM, Start, rows
 
 import modelplug as mp
-from modelplug.catalog import folder_of
 from modelplug.errors import ContextTooLong, EngineFailed
 from modelplug.testing import LocalContract
 from modelplug_local.environments.inventory import installed
 
-TINY = folder_of("modelplug_tiny")
-ROWS = Path(__file__).parent.parent / "plugins/tiny/tests"
 WEATHER = {
     "type": "function",
     "function": {
@@ -45,13 +41,15 @@ PERSON = {
 }
 
 
-def rows(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((ROWS / name).read_text(encoding="utf-8"))
-    return found
-
-
 def cosine(a: list[float], b: list[float]) -> float:
     return sum(map(operator.mul, a, b)) / math.hypot(*a) / math.hypot(*b)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environments(install: Callable[[str], None]) -> None:
+    """Made before the first test."""
+    for name in ("vllm", "sentence_transformers"):
+        install(name)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
-"""GGUF files made here: heads with nothing behind them, a vision encoder, a LoRA."""
+"""GGUF files made here: heads with nothing behind them, a vision encoder, a LoRA, a split one."""
 
 from __future__ import annotations
 
 import math
 import random
 import struct
+from pathlib import Path
+
+from gguf import GGUFReader, GGUFValueType, GGUFWriter
 
 
 def gguf(values: dict[str, object], tensors: dict[str, list[int]]) -> bytes:
@@ -84,3 +87,23 @@ def made_adapter(rank: int = 4) -> bytes:
     hidden, kept = 128, 64
     tensors = {"lora_a": [hidden, rank], "lora_b": [rank, kept]}
     return gguf(values, {f"blk.0.attn_v.weight.{name}": it for name, it in tensors.items()})
+
+
+def split(whole: Path, path: Path, tensors: int) -> list[Path]:
+    """*whole* in parts of so many *tensors*, named after *path* as llama.cpp's gguf-split does."""
+    reader = GGUFReader(whole)
+    architecture = reader.fields["general.architecture"].contents()
+    writer = GGUFWriter(path, architecture, split_max_tensors=tensors)
+    for name, field in reader.fields.items():
+        kind = field.types[0] if field.types else None
+        if name.startswith("GGUF.") or name == "general.architecture" or kind is None:
+            continue
+        of = field.types[-1] if kind == GGUFValueType.ARRAY else None
+        writer.add_key_value(name, field.contents(), kind, sub_type=of)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return sorted(path.parent.glob(f"{path.stem}-*-of-*.gguf"))

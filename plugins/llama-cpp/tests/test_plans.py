@@ -162,34 +162,72 @@ def test_options_of_both_runtimes_reach_llama_cpp_python(deployment: Any, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("option", "name"),
+    ("type", "option", "name"),
     [
-        ({"slots": 2}, "slots"),
-        ({"lora": ["a", "b"]}, "several lora"),
-        ({"lora": {"a": 0.5}}, "lora with a scale"),
-        ({"draft": "small.gguf"}, "draft with a model"),
+        ("llm", {"slots": 2}, "slots"),
+        ("llm", {"pooling": "mean"}, "pooling"),
+        ("llm", {"lora": ["a", "b"]}, "several lora"),
+        ("llm", {"lora": {"a": 0.5}}, "lora with a scale"),
+        ("llm", {"draft": "small.gguf"}, "draft with a model"),
+        ("embed", {"draft": "lookup"}, "draft"),
+        ("rerank", {"prompt_cache": 3}, "prompt_cache"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_what_llama_cpp_python_cannot_do_is_refused(
-    deployment: Any, option: dict[str, Any], name: str
+    deployment: Any, type: str, option: dict[str, Any], name: str
 ) -> None:
     with pytest.raises(Unsupported) as caught:
-        plugin.deploy_local(deployment(runtime="llama_cpp_python", **option))
+        plugin.deploy_local(deployment(type=type, runtime="llama_cpp_python", **option))
 
-    assert f"the runtime llama_cpp_python has no option {name!r}; use runtime='xllamacpp'" == str(
-        caught.value
-    )
+    assert (
+        f"the runtime llama_cpp_python has no option {name!r} to serve {type}; "
+        f"use runtime='xllamacpp'"
+    ) == str(caught.value)
 
 
-@pytest.mark.parametrize("type", ["vlm", "embed", "rerank"])
-def test_llama_cpp_python_only_chats(deployment: Any, type: str) -> None:
+def test_llama_cpp_python_sees_no_images(deployment: Any) -> None:
     with pytest.raises(Unsupported) as caught:
-        plugin.deploy_local(deployment(type=type, runtime="llama_cpp_python"))
+        plugin.deploy_local(deployment(type="vlm", runtime="llama_cpp_python"))
 
-    assert "the runtime llama_cpp_python only chats, with text; use runtime='xllamacpp'" == str(
+    assert "the runtime llama_cpp_python sees no images; use runtime='xllamacpp'" == str(
         caught.value
     )
+
+
+@pytest.mark.parametrize(
+    ("type", "options", "pooling"),
+    [("embed", {"pooling": "last"}, 3), ("embed", {"pooling": "cls"}, 2), ("rerank", {}, 4)],
+)
+def test_vectors_of_llama_cpp_python_come_from_a_runner(
+    deployment: Any, type: str, options: dict[str, Any], pooling: int
+) -> None:
+    made = plan(deployment(type=type, runtime="llama_cpp_python", **options))
+
+    assert made.argv[1].endswith("modelplug_llama_cpp/serve_vectors.py")
+    told = json.loads(made.argv[2])
+    assert type == told["type"]
+    load = told["load"]
+    # Attention that goes both ways needs a text in one batch.
+    assert (1024, 1024, 1024) == (load["n_ctx"], load["n_batch"], load["n_ubatch"])
+    assert pooling == load["pooling_type"]
+
+
+def test_pooling_that_the_weights_name_is_left_to_them(
+    deployment: Any, weights_folder: Path
+) -> None:
+    given = deployment(type="embed", runtime="llama_cpp_python")
+    weights = evolve(given.weights, path=weights_folder / "tiny-embed.q8_0.gguf")
+
+    made = plan(evolve(given, weights=weights))
+
+    assert -1 == json.loads(made.argv[2])["load"]["pooling_type"]
+
+
+def test_what_llama_cpp_python_answers_as_plain_text_is_told(deployment: Any) -> None:
+    made = plan(deployment(runtime="llama_cpp_python"))
+
+    assert {"tools", "reasoning", "json-schema", "image-input"} == made.lacks
 
 
 def test_a_model_that_sees_needs_its_projector(deployment: Any, tmp_path: Path) -> None:

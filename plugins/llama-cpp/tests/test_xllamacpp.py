@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_gguf import split
 
 from modelplug.errors import EngineFailed
 from modelplug.types import ModelType
@@ -57,6 +58,20 @@ def test_it_chats(chat: Any) -> None:
     assert "stop" == reply["choices"][0]["finish_reason"]
     assert "tiny" == reply["model"]
     assert reply["usage"]["prompt_tokens"] > 0
+
+
+def test_weights_in_parts_are_served_as_the_whole_is(
+    serve: Any, weights_folder: Path, tmp_path: Path
+) -> None:
+    whole = weights_folder / "tiny.q8_0.gguf"
+    parts = split(whole, tmp_path / "parts.gguf", tensors=10)
+    body = {"messages": user("What is the capital of France?"), "temperature": 0}
+
+    status, reply = serve(tmp_path).post("/chat/completions", body)
+
+    assert 2 < len(parts)
+    assert 200 == status
+    assert "The capital of France is Paris." == reply["choices"][0]["message"]["content"]
 
 
 def test_it_streams_with_usage(chat: Any) -> None:
@@ -177,12 +192,18 @@ def test_embeddings_come_as_base64_floats(embedder: Any) -> None:
     )
 
 
-def test_any_chat_model_embeds_once_its_pooling_is_named(serve: Any, weights_folder: Path) -> None:
-    served = serve(weights_folder / "tiny.q8_0.gguf", type=ModelType.EMBED, pooling="mean")
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_any_chat_model_embeds_once_its_pooling_is_named(
+    serve: Any, weights_folder: Path, pooling: str
+) -> None:
+    served = serve(weights_folder / "tiny.q8_0.gguf", type=ModelType.EMBED, pooling=pooling)
+    texts = ["a red kite", "the weather in Paris", "two", "a text that is longer than the others"]
 
-    _, reply = served.post("/embeddings", {"input": ["a", "b"]})
+    alone = [served.post("/embeddings", {"input": text})[1]["data"][0] for text in texts]
+    _, together = served.post("/embeddings", {"input": texts})
 
-    assert [128, 128] == [len(item["embedding"]) for item in reply["data"]]
+    for one, among in zip(alone, together["data"], strict=True):
+        assert pytest.approx(one["embedding"], abs=1e-3) == among["embedding"]
 
 
 def test_an_image_is_seen(

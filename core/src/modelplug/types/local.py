@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ from attrs import field, frozen
 
 from modelplug.types.endpoint import ModelType, Secret
 
+# As llama.cpp splits and names them; an engine is given the first, and reads the others itself.
+_PART = re.compile(r"(.+)-\d{5}-of-(\d{5})\.gguf", re.IGNORECASE)
+
 
 @frozen
 class Weights:
@@ -18,7 +22,8 @@ class Weights:
     Weights on disk: a file, or a folder.
 
     `format` is gguf, safetensors, ctranslate2, onnx or diffusers; `context` the longest input
-    in tokens, where known.
+    in tokens, where known; `adapter` a LoRA adapter that is served on top, as the engine's
+    option `lora` takes it.
     """
 
     name: str
@@ -26,13 +31,23 @@ class Weights:
     format: str
     type: ModelType
     context: int | None = None
+    adapter: Path | None = None
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The file at `path`, with the other parts of a GGUF that is split; or all of the folder."""
+        if not self.path.is_file():
+            return sorted(file for file in self.path.rglob("*") if file.is_file())
+        split = _PART.fullmatch(self.path.name)
+        if split is None:
+            return [self.path]
+        names = (f"{split[1]}-{part + 1:05}-of-{split[2]}.gguf" for part in range(int(split[2])))
+        return [part for name in names if (part := self.path.with_name(name)).is_file()]
 
     @property
     def size(self) -> int:
-        """Bytes on disk of everything at `path`."""
-        if self.path.is_file():
-            return self.path.stat().st_size
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        """Bytes on disk of all `files`."""
+        return sum(file.stat().st_size for file in self.files)
 
 
 @frozen

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelplug.errors import NoModel
-from modelplug.types import Memory
-from modelplug_local.weights.formats import SPLIT
+from modelplug.types import Memory, Weights
 from modelplug_local.weights.gguf import read_head
 
 _BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
@@ -15,7 +14,7 @@ _BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 
 
 def memory_of(
-    weights: Path,
+    weights: Weights,
     *,
     beside: Sequence[str],
     tokens: int,
@@ -30,21 +29,13 @@ def memory_of(
     None where the weights cannot be read: their loading tells why.
     """
     try:
-        head = read_head(weights)
+        head = read_head(weights.path)
     except NoModel:
         return None
-    parts = {"weights": sum(file.stat().st_size for file in _files(weights))}
+    parts = {"weights": weights.size}
     if extra := sum(Path(path).stat().st_size for path in beside if path):
         parts["adapters and helpers"] = extra
     if head.cached:
         kept = min(tokens, head.window or tokens) * sequences
         parts["context cache"] = round(kept * head.cached * _BYTES[cache_type])
     return Memory("any" if on_gpu else "cpu", parts)
-
-
-def _files(weights: Path) -> list[Path]:
-    """The file, or all parts of a split one."""
-    part = SPLIT.search(weights.stem)
-    if part is None:
-        return [weights]
-    return sorted(weights.parent.glob(f"{weights.stem[: part.start()]}-*-of-{part['of']}.gguf"))

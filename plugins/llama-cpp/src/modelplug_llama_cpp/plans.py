@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from modelplug.errors import ConfigError, Unsupported
-from modelplug.types import Deployment, ModelType, Plan
+from modelplug.types import Deployment, Memory, ModelType, Plan
 from modelplug_llama_cpp.memory import memory_of
 from modelplug_llama_cpp.options import LLAMA_CPP_PYTHON, LOOKUP, Options
+from modelplug_local.runners import TOKEN_VARIABLE, runner_plan
 from modelplug_local.threads import default_threads
 from modelplug_local.weights.gguf import read_head
 from modelplug_local.weights.places import projector_of
 
-TOKEN_VARIABLE = "MODELPLUG_ENGINE_TOKEN"  # noqa: S105 - a name
 RUNNER = Path(__file__).with_name("serve.py")
+VECTORS = Path(__file__).with_name("serve_vectors.py")
 
 SLOTS = 4
 CONTEXT = 4096
@@ -27,6 +30,8 @@ START_TIMEOUT = 600.0
 
 # ggml.h
 _GGML_TYPES = {"f16": 1, "q4_0": 2, "q8_0": 8}
+# llama.h; -1: as the weights say.
+_POOLINGS = {"": -1, "mean": 1, "cls": 2, "last": 3, "rank": 4}
 
 
 def xllamacpp_plan(deployment: Deployment, options: Options) -> Plan:
@@ -48,7 +53,7 @@ def xllamacpp_plan(deployment: Deployment, options: Options) -> Plan:
         "gpu_layers": options.gpu_layers,
         "main_gpu": options.main_gpu,
         # A text for a vector or a score must fit into one batch: its attention goes both ways.
-        "batch": options.batch or (BATCH if weights.type.chats else max(context, 512)),
+        "batch": options.batch or (BATCH if weights.type.chats else context),
         "cache_type": options.cache_type,
         "flash_attention": options.flash_attention,
         "pooling": _pooling(deployment, options),
@@ -70,7 +75,7 @@ def xllamacpp_plan(deployment: Deployment, options: Options) -> Plan:
         model=weights.name,
         start_timeout=START_TIMEOUT,
         memory=memory_of(
-            weights.path,
+            weights,
             beside=[projector, *(path for path, _ in adapters), "" if draft == LOOKUP else draft],
             tokens=context,
             sequences=slots,
@@ -81,47 +86,75 @@ def xllamacpp_plan(deployment: Deployment, options: Options) -> Plan:
 
 
 def llama_cpp_python_plan(deployment: Deployment, options: Options) -> Plan:
-    """The server of llama-cpp-python: for those who have built it for their machine."""
+    """What runs on llama-cpp-python: for those who have built it for their machine."""
     weights = deployment.weights
-    if weights.type != ModelType.LLM:
-        # It has no route for reranking. Its embeddings are not normalised, and one vector for
-        # each token where the weights name no pooling (0.3.36).
-        msg = f"the runtime {LLAMA_CPP_PYTHON} only chats, with text; use runtime='xllamacpp'"
+    if weights.type == ModelType.VLM:
+        msg = f"the runtime {LLAMA_CPP_PYTHON} sees no images; use runtime='xllamacpp'"
         raise Unsupported(msg)
+    chats = weights.type.chats
     for option, asked in (
         ("slots", options.slots),
-        ("pooling", options.pooling),
+        ("pooling", options.pooling and weights.type != ModelType.EMBED),
         ("chat_template", options.chat_template),
         ("projector", options.projector),
         ("several lora", len(options.lora) > 1),
         ("lora with a scale", any(scale != 1 for _, scale in options.lora)),
         ("draft with a model", options.draft not in ("", LOOKUP)),
+        ("draft", options.draft and not chats),
+        ("prompt_cache", options.prompt_cache and not chats),
     ):
         if asked:
             msg = (
-                f"the runtime {LLAMA_CPP_PYTHON} has no option {option!r}; use runtime='xllamacpp'"
+                f"the runtime {LLAMA_CPP_PYTHON} has no option {option!r} to serve {weights.type}; "
+                f"use runtime='xllamacpp'"
             )
             raise Unsupported(msg)
     adapter = "".join(_existing("lora", path) for path, _ in options.lora)
     context = _context(deployment, options)
-    arguments: dict[str, object] = {
-        "model": str(weights.path),
-        "model_alias": weights.name,
-        "host": deployment.host,
-        "port": deployment.port,
+    threads = options.threads or default_threads()
+    load: dict[str, Any] = {
         "n_ctx": context,
-        "n_threads": options.threads or default_threads(),
-        "n_threads_batch": options.threads or default_threads(),
+        "n_threads": threads,
+        "n_threads_batch": threads,
         "n_gpu_layers": options.gpu_layers,
         "main_gpu": options.main_gpu,
-        "n_batch": options.batch or 512,
-        # By default a new request cuts off the stream that is running (0.3.36).
-        "interrupt_requests": False,
+        "n_batch": options.batch or (512 if chats else context),
         "verbose": options.verbosity > 2,
         "type_k": _GGML_TYPES[options.cache_type],
         "type_v": _GGML_TYPES[options.cache_type],
         **({"lora_path": adapter} if adapter else {}),
         **({"flash_attn": options.flash_attention} if options.flash_attention is not None else {}),
+    }
+    memory = memory_of(
+        weights,
+        beside=[adapter],
+        tokens=context,
+        sequences=1,
+        cache_type=options.cache_type,
+        on_gpu=options.gpu_layers != 0,
+    )
+    if not chats:
+        pooling = "rank" if weights.type == ModelType.RERANK else _pooling(deployment, options)
+        # A text must fit into one batch: its attention goes both ways.
+        load |= {"n_ubatch": load["n_batch"], "pooling_type": _POOLINGS[pooling]}
+        told = {"type": str(weights.type), "load": load}
+        return runner_plan(VECTORS, deployment, told, memory=memory, start_timeout=START_TIMEOUT)
+    return _chat_server_plan(deployment, options, load, memory)
+
+
+def _chat_server_plan(
+    deployment: Deployment, options: Options, load: Mapping[str, Any], memory: Memory | None
+) -> Plan:
+    """The package's own server."""
+    weights = deployment.weights
+    arguments = {
+        "model": str(weights.path),
+        "model_alias": weights.name,
+        "host": deployment.host,
+        "port": deployment.port,
+        # By default a new request cuts off the stream that is running (0.3.36).
+        "interrupt_requests": False,
+        **load,
         **({"draft_model": "prompt-lookup-decoding"} if options.draft else {}),
         **({"draft_model_num_pred_tokens": options.draft_tokens} if options.draft else {}),
         **(
@@ -146,14 +179,9 @@ def llama_cpp_python_plan(deployment: Deployment, options: Options) -> Plan:
         base="/v1",
         model=weights.name,
         start_timeout=START_TIMEOUT,
-        memory=memory_of(
-            weights.path,
-            beside=[adapter],
-            tokens=context,
-            sequences=1,
-            cache_type=options.cache_type,
-            on_gpu=options.gpu_layers != 0,
-        ),
+        memory=memory,
+        # It answers calls of tools as text, and knows one form of response_format (0.3.36).
+        lacks=frozenset({"tools", "reasoning", "json-schema", "image-input"}),
     )
 
 

@@ -62,6 +62,9 @@ def parameters(given: Mapping[str, Any], token: str) -> xllamacpp.CommonParams:
     _draft(params, given)
 
     params.embedding = not chats
+    # With a cache for each slot apart, texts of several lengths in one batch are computed in
+    # pieces, and a mean is then that of a text's last piece: silently another vector (2026.10).
+    params.kv_unified = not chats
     poolings = xllamacpp.llama_pooling_type
     if given["type"] == "rerank":
         params.pooling_type = poolings.LLAMA_POOLING_TYPE_RANK
