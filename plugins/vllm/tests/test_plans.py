@@ -228,6 +228,29 @@ def test_an_adapter_that_cannot_be_loaded_is_refused(
     assert str(caught.value).startswith(text)
 
 
+def test_an_adapter_for_every_request_takes_the_name_of_the_model(
+    plan: PlanOf, tmp_path: Path
+) -> None:
+    write(tmp_path / "adapter_config.json", {"r": 8})
+
+    made = plan(lora=tmp_path)
+
+    assert "m" == made.model
+    assert "m/base" == options_of(made)["served-model-name"]
+    argv = list(made.argv)
+    assert f"m={tmp_path}" == argv[argv.index("--lora-modules") + 1]
+    assert "lora" not in options_of(made)
+
+
+def test_the_adapter_for_every_request_is_one(plan: PlanOf) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan(lora=["a", "b"])
+
+    assert (
+        "vllm: lora is the folder of one adapter, not ['a', 'b']; see lora_modules for several"
+    ) == str(caught.value)
+
+
 def test_adapters_are_named(plan: PlanOf) -> None:
     with pytest.raises(ConfigError) as caught:
         plan(lora_modules=["pirate=/adapters/pirate"])

@@ -52,9 +52,12 @@ def vllm_plan(deployment: Deployment, devices: Sequence[Device], env: Mapping[st
     if weights.type.chats:
         options |= _parsers(weights.path, config, given)
     _check_task(weights.type, config, given)
-    options |= given | _adapters(given)
+    adapters = _adapters(weights.name, given)
+    # With an adapter on every request the base has another name, and is never taken for it.
+    base = f"{weights.name}/base" if "lora" in given else weights.name
+    options |= {name: given[name] for name in given if name != "lora"} | _loading(adapters, given)
     argv = [deployment.python, *launch]
-    argv += [f"--model={weights.path}", f"--served-model-name={weights.name}"]
+    argv += [f"--model={weights.path}", f"--served-model-name={base}"]
     argv += [f"--host={deployment.host}", f"--port={deployment.port}"]
     argv += ["--middleware=token_only.TokenOnly", *arguments(options)]
     if deployment.trust_remote_code:
@@ -186,16 +189,30 @@ def _template(folder: Path, given: Mapping[str, Any]) -> str:
     return template
 
 
-def _adapters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """LoRA adapters, `{name: folder}`: each is a model of that name on the wire."""
-    adapters = given.get("lora_modules")
-    if adapters is None:
-        return {}
-    if not isinstance(adapters, Mapping) or not adapters:
+def _adapters(name: str, given: Mapping[str, Any]) -> dict[str, Path]:
+    """
+    LoRA adapters by the names that they have on the wire, each a model of its own.
+
+    `lora_modules` are `{name: folder}`; `lora`, one folder, is for every request: it takes
+    *name*, the model's.
+    """
+    adapters = given.get("lora_modules", {})
+    if not isinstance(adapters, Mapping) or ("lora_modules" in given and not adapters):
         msg = f"vllm: lora_modules is {{name: folder}}, not {adapters!r}"
         raise ConfigError(msg)
-    folders = {str(name): Path(path).expanduser().absolute() for name, path in adapters.items()}
-    highest = max(adapter_rank(name, folder) for name, folder in folders.items())
+    lora = given.get("lora")
+    if lora is not None and not isinstance(lora, str | Path):
+        msg = f"vllm: lora is the folder of one adapter, not {lora!r}; see lora_modules for several"
+        raise ConfigError(msg)
+    named = {**adapters, **({} if lora is None else {name: lora})}
+    return {str(each): Path(path).expanduser().absolute() for each, path in named.items()}
+
+
+def _loading(adapters: Mapping[str, Path], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What vLLM is told to load *adapters*."""
+    if not adapters:
+        return {}
+    highest = max(adapter_rank(name, folder) for name, folder in adapters.items())
     room = given.get("max_lora_rank") or next((each for each in _RANKS if each >= highest), highest)
     if highest > room:
         msg = f"vllm: an adapter has rank {highest}, more than max_lora_rank={room}"
@@ -203,5 +220,5 @@ def _adapters(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "enable_lora": True,
         "max_lora_rank": room,
-        "lora_modules": [f"{name}={folder}" for name, folder in folders.items()],
+        "lora_modules": [f"{name}={folder}" for name, folder in adapters.items()],
     }
