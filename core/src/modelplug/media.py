@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import mimetypes
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,12 +42,22 @@ class Media:
         """`data:<mime>;base64,...`, as vision models take images."""
         return f"data:{self.mime};base64,{self.base64()}"
 
+    @property
+    def address(self) -> str:
+        """The data URI: for servers that take one wherever they take a URL."""
+        return self.data_uri()
+
 
 @frozen
 class Remote:
     """A file at a URL, for providers that fetch it themselves."""
 
     url: str
+
+    @property
+    def address(self) -> str:
+        """The URL."""
+        return self.url
 
 
 File = str | bytes | Path | Media | Remote
@@ -99,6 +110,19 @@ def from_data_uri(uri: str) -> Media:
         msg = f"the data URI {uri[:40]!r}... is not base64: {exc}"
         raise ConfigError(msg) from exc
     return Media(data, head.removesuffix(";base64") or sniff(data))
+
+
+def as_wav(samples: bytes, rate: int) -> Media:
+    """*samples*, bare sound of 16 bits and one channel, with the head that players need."""
+    import wave  # 1 ms, for the few that need it
+
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(samples)
+    return Media(file.getvalue(), "audio/wav")
 
 
 _MAGIC: Iterable[tuple[bytes, str]] = (

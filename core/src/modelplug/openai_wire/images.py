@@ -24,32 +24,43 @@ class OpenAIImages(OpenAICodec[ImageCall, Produced]):
         "background moderation n output_compression output_format quality response_format "
         "seed size style user".split()
     )
-    one_at_a_time = False
-    """Whether the server draws one image a request: `n` of them are then `n` requests."""
-
     def flow(self, call: ImageCall) -> Flow[Produced]:
-        """The images of the reply, as bytes: URLs live an hour or less."""
-        if self.one_at_a_time and "n" in call.options:
-            several = yield from self._one_by_one(call)
-            return several
-        response = yield from self.send(self.build_request(call))
-        with self.reading(response):
-            result = yield from self.collect(call, response.json())
-        return result
-
-    def _one_by_one(self, call: ImageCall) -> Flow[Produced]:
-        options = dict(call.options)
-        count = options.pop("n")
-        if type(count) is not int or count < 1:
-            msg = f"n= counts images from 1, and is {count!r}"
-            raise ConfigError(msg)
-        one = evolve(call, options=options)
-        parts: list[Produced] = yield Together([self.flow(one) for _ in range(count)])
+        """The images, from as many requests as the limit `image-batch` makes of them."""
+        call = yield from self.prepare(call)
+        calls = self._divided(call)
+        if len(calls) == 1:
+            result = yield from self.draw(calls[0])
+            return result
+        parts: list[Produced] = yield Together([self.draw(each) for each in calls])
         return Produced(
             tuple(media for part in parts for media in part.media),
             parts[0].model,
             notes=tuple(note for part in parts for note in part.notes),
         )
+
+    def _divided(self, call: ImageCall) -> list[ImageCall]:
+        most, wanted = self.endpoint.limits.image_batch, call.options.get("n")
+        if most is None or wanted is None or call.resume:
+            return [call]
+        if type(wanted) is not int or wanted < 1:
+            msg = f"n= counts images from 1, and is {wanted!r}"
+            raise ConfigError(msg)
+        calls, seed = [], call.options.get("seed")
+        for at in range(0, wanted, most):
+            options = {**call.options, "n": min(most, wanted - at)}
+            if most == 1:
+                del options["n"]
+            if type(seed) is int:  # with the same one each request would draw the same
+                options["seed"] = seed + at
+            calls.append(evolve(call, options=options))
+        return calls
+
+    def draw(self, call: ImageCall) -> Flow[Produced]:
+        """The images of one request, as bytes: URLs live an hour or less."""
+        response = yield from self.send(self.build_request(call))
+        with self.reading(response):
+            result = yield from self.collect(call, response.json())
+        return result
 
     def payload(self, call: ImageCall) -> dict[str, Any]:
         """The request body as a mapping; a subclass changes it for its vendor."""
@@ -113,11 +124,8 @@ class OpenAIImageEdit(OpenAIImages):
     path = "/images/edits"
     options = OpenAIImages.options | {"input_fidelity"}
 
-    def flow(self, call: ImageCall) -> Flow[Produced]:
+    def draw(self, call: ImageCall) -> Flow[Produced]:
         """Files at a URL are fetched first: this wire takes bytes alone."""
-        if not call.images:
-            msg = "image editing needs files=[...], at least one image"
-            raise ConfigError(msg)
         name = "image" if len(call.images) == 1 else "image[]"
         files: list[tuple[str, Media]] = []
         for image in call.images:

@@ -19,6 +19,7 @@ from modelplug.wire.messages import (
     Upgrade,
     changed,
 )
+from modelplug.wire.streams import EventDecoder
 from modelplug.wire.tuning import TuneCall, TuneJob, TuningCodec
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Codec",
     "Conversation",
     "Decoder",
+    "EventDecoder",
     "EventFlow",
     "Flow",
     "Request",

@@ -6,19 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import evolve
 
-from modelplug.errors import (
-    BadReply,
-    Unsupported,
-)
-from modelplug.openai_wire.message import tool_call
-from modelplug.structure import json_body, structure
-from modelplug.types import ChatCall, Completion
-from modelplug.wire import Codec, Decoder, Request, Response
+from modelplug.errors import Unsupported
+from modelplug.openai_wire import OpenAICodec
+from modelplug.structure import json_body
+from modelplug.types import ChatCall, Completion, Event
+from modelplug.wire import Decoder, Request, Response
 from modelplug_anthropic import messages
-from modelplug_anthropic.reply import finish_reason, native, read_usage
-from modelplug_anthropic.stream import MessagesDecoder
+from modelplug_anthropic.turn import Turn
 
 # With 2026-10-21, the newest, every model answers 400 to temperature, top_p and top_k; with
 # this one the older models still take them (anthropic 2.12.0 and its docs, read 2026-11).
@@ -29,26 +25,7 @@ MAX_TOKENS = 8192
 """Of the answer, where the caller says nothing: the wire has no default of its own."""
 
 
-@frozen
-class _Block:
-    type: str
-    text: str = ""
-    thinking: str = ""
-    id: str = ""
-    name: str = ""
-    input: Any = None
-
-
-@frozen
-class _Message:
-    content: list[_Block]
-    id: str = ""
-    model: str = ""
-    stop_reason: str | None = None
-    usage: Any = None
-
-
-class AnthropicChat(Codec[ChatCall, Completion]):
+class AnthropicChat(OpenAICodec[ChatCall, Completion]):
     """Chat with a model on the Messages wire."""
 
     options = frozenset(
@@ -124,39 +101,15 @@ class AnthropicChat(Codec[ChatCall, Completion]):
 
     def parse_response(self, call: ChatCall, response: Response) -> Completion:
         """The message; several texts in it are one."""
-        raw = response.json()
-        message = structure(raw, _Message)
-        return Completion(
-            text="".join(block.text for block in message.content if block.type == "text"),
-            reasoning="".join(block.thinking for block in message.content),
-            tool_calls=tuple(
-                tool_call(block.id, block.name, block.input)
-                for block in message.content
-                if block.type == "tool_use"
-            ),
-            usage=read_usage(message.usage),
-            finish_reason=finish_reason(message.stop_reason),
-            model=message.model,
-            id=message.id,
-            raw=raw,
-            native=native(raw["content"]),
-        )
+        raw, events = response.json(), list[Event]()
+        Turn(self).whole(raw, events)
+        return evolve(Completion.of(events), raw=raw)
 
     def decoder(self, call: ChatCall) -> Decoder:
         """A decoder of `message_start` to `message_stop`."""
-        return MessagesDecoder(self)
+        return Turn(self)
 
     def is_error(self, response: Response) -> bool:
-        """An error that a gateway sends with status 200 counts as well."""
-        head = b"" if response.streaming else response.body.lstrip()[:64].replace(b" ", b"")
-        return not response.ok or head.startswith((b'{"type":"error"', b'{"error":{'))
-
-    def error_details(self, response: Response) -> tuple[str, str | None, str | None]:
-        """(message, no code, type)."""
-        data = response.json()
-        error = data.get("error") if isinstance(data, dict) else None
-        if not isinstance(error, dict):
-            msg = "an error is no object @ $.error"
-            raise BadReply(msg)
-        type_ = error.get("type")
-        return str(error.get("message") or ""), None, type_ if isinstance(type_, str) else None
+        """An error that a gateway sends with status 200 counts as well, in either form."""
+        head = response.body.lstrip()[:64].replace(b" ", b"")
+        return super().is_error(response) or head.startswith(b'{"type":"error"')

@@ -7,12 +7,10 @@ from typing import Any
 
 from attrs import evolve
 
-from modelplug.errors import TransportFailed
 from modelplug.media import Remote
-from modelplug.sse import SSEDecoder
 from modelplug.structure import parse_json
 from modelplug.types import ChatCall, Completion, Event
-from modelplug.wire import Decoder, Flow, Request, Response
+from modelplug.wire import Decoder, EventDecoder, Flow, Request, Response
 from modelplug_gemini.contents import conversation, url_of
 from modelplug_gemini.turn import Turn
 from modelplug_gemini.wire import GENERATION, GeminiCodec
@@ -59,42 +57,22 @@ class GeminiChat(GeminiCodec[ChatCall, Completion]):
 
     def parse_response(self, call: ChatCall, response: Response) -> Completion:
         """The first candidate."""
-        raw, events, turn = response.json(), list[Event](), Turn()
-        turn.add(raw, events)
-        turn.end(events)
-        return evolve(Completion.of(events), raw=raw)
+        return Turn().whole(response.json())
 
     def decoder(self, call: ChatCall) -> Decoder:
         """A decoder of replies that each hold what is new."""
         return ContentDecoder(self)
 
 
-class ContentDecoder:
-    """Pieces of a streamed turn to events; exactly one Finish, last."""
-
-    finished = False
-    """Never before the end of the body: there is no last event but the last."""
+class ContentDecoder(EventDecoder):
+    """Pieces of a streamed turn to events. The end of the body is the end: no event says so."""
 
     def __init__(self, codec: GeminiCodec[Any, Any]) -> None:
-        self._codec = codec
-        self._sse = SSEDecoder()
+        super().__init__(codec)
         self._turn = Turn()
 
-    def feed(self, chunk: bytes, events: list[Event]) -> None:
-        """Append to *events* what *chunk* completes."""
-        for sse in self._sse.feed(chunk):
-            self._take(sse.data, events)
-
-    def finish(self, events: list[Event]) -> None:
-        """The end of the body, which is one only after a finish reason."""
-        for sse in self._sse.finish():
-            self._take(sse.data, events)
-        if self._turn.reason is None:
-            msg = f"the stream of {self._codec.endpoint.provider} ended before the answer did"
-            raise TransportFailed(msg)
-        self._turn.end(events)
-
-    def _take(self, data: bytes, events: list[Event]) -> None:
+    def event(self, data: bytes, name: str, events: list[Event]) -> None:
+        """A reply with what is new."""
         if not data.strip():  # some gateways keep the connection alive so
             return
         raw = parse_json(data)
@@ -102,8 +80,13 @@ class ContentDecoder:
             # The HTTP status was 200; the one that is meant is in `code`.
             code = raw["error"].get("code")
             status = code if type(code) is int and 400 <= code < 600 else 200
-            raise self._codec.parse_error(Response(status, body=data))
+            raise self.codec.parse_error(Response(status, body=data))
         self._turn.add(raw, events)
+        self.reason = self._turn.reason
+
+    def end(self, events: list[Event]) -> None:
+        """The tool calls, the usage and the finish."""
+        self._turn.end(events)
 
 
 def _form(schema: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from attrs import evolve
 from modelplug.errors import BadReply, ConfigError, Filtered, Unsupported
 from modelplug.media import Media
 from modelplug.openai_wire import image_of_base64
-from modelplug.types import Completion, Event, ImageCall, Produced
+from modelplug.types import ImageCall, Produced
 from modelplug.wire import Flow, Request, Response
 from modelplug_gemini.contents import inline
 from modelplug_gemini.turn import BLOCKED, Turn
@@ -66,11 +66,8 @@ def produced(raw: Any, model: str, what: str) -> Produced:
 
     Filtered if it was stopped by rules, BadReply if there are none for another reason.
     """
-    events: list[Event] = []
     turn = Turn()
-    turn.add(raw, events)
-    turn.end(events)
-    said = Completion.of(events)
+    said = turn.whole(raw)
     data = [part.get("inlineData") for part in turn.parts if not part.get("thought")]
     media = tuple(_media(each) for each in data if each)
     if not media:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
-import wave
 
 from attrs import evolve
 
-from modelplug.media import Media
-from modelplug.types import Completion, Event, Produced, SpeakCall, TranscribeCall, Transcript
+from modelplug.media import Media, as_wav
+from modelplug.types import Produced, SpeakCall, TranscribeCall, Transcript
 from modelplug.wire import Flow, Request, Response
 from modelplug_gemini.contents import inline
 from modelplug_gemini.images import produced
@@ -38,11 +36,9 @@ class GeminiTranscribe(GeminiCodec[TranscribeCall, Transcript]):
 
     def parse_response(self, call: TranscribeCall, response: Response) -> Transcript:
         """The text of the answer."""
-        raw, events, turn = response.json(), list[Event](), Turn()
-        turn.add(raw, events)
-        turn.end(events)
-        said = Completion.of(events)
-        return Transcript(said.text, model=said.model or call.model, usage=said.usage, raw=raw)
+        said = Turn().whole(response.json())
+        model = said.model or call.model
+        return Transcript(said.text, model=model, usage=said.usage, raw=said.raw)
 
 
 class GeminiSpeak(GeminiCodec[SpeakCall, Produced]):
@@ -80,10 +76,4 @@ def _joined(pieces: tuple[Media, ...]) -> Media:
     if kind not in ("audio/l16", "audio/pcm"):
         return Media(data, kind)
     rate = _RATE.search(mime)
-    file = io.BytesIO()
-    with wave.open(file, "wb") as head:
-        head.setnchannels(1)
-        head.setsampwidth(2)
-        head.setframerate(int(rate[1]) if rate else 24000)
-        head.writeframes(data)
-    return Media(file.getvalue(), "audio/wav")
+    return as_wav(data, int(rate[1]) if rate else 24000)

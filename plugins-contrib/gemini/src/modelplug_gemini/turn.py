@@ -6,9 +6,19 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from attrs import evolve
+
 from modelplug.errors import BadReply
 from modelplug.openai_wire.message import tool_call
-from modelplug.types import Event, Finish, Reasoning, Text, ToolCall, ToolCallDelta
+from modelplug.types import (
+    Completion,
+    Event,
+    Finish,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallDelta,
+)
 from modelplug_gemini.wire import read_usage
 
 WIRE = "gemini"
@@ -58,6 +68,13 @@ class Turn:
         except (AttributeError, TypeError, KeyError) as exc:
             msg = f"the reply cannot be read: {str(raw)[:200]} @ $.candidates[0]"
             raise BadReply(msg) from exc
+
+    def whole(self, raw: Any) -> Completion:
+        """What *raw*, the only reply, says."""
+        events: list[Event] = []
+        self.add(raw, events)
+        self.end(events)
+        return evolve(Completion.of(events), raw=raw)
 
     def _candidate(self, candidate: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """The parts of *candidate*, which may lack them: all tokens went into thoughts, say."""

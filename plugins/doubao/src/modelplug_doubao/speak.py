@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
-import wave
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,13 +12,13 @@ import orjson
 from attrs import evolve
 
 from modelplug.errors import BadReply, ConfigError
-from modelplug.media import Media
+from modelplug.media import Media, as_wav
 from modelplug.types import Produced, SpeakCall
 from modelplug.wire import Request, Response
 from modelplug_doubao.speech import UID, SpeechCodec, family
 
 _END = 20000000
-_MIMES = {"mp3": "audio/mpeg", "ogg_opus": "audio/ogg", "pcm": "audio/pcm", "wav": "audio/wav"}
+_MIMES = {"mp3": "audio/mpeg", "ogg_opus": "audio/ogg", "pcm": "audio/pcm"}
 _VOICES = {"seed-tts-2.0": "zh_female_vv_uranus_bigtts"}
 _AUDIO = {"response_format": "format", "sample_rate": "sample_rate", "speech_rate": "speech_rate"}
 _decoder = json.JSONDecoder()
@@ -81,9 +79,10 @@ class SpeechSpeak(SpeechCodec[SpeakCall, Produced]):
             raise BadReply(msg)
         format = call.options.get("response_format", "mp3")
         if format == "wav":
-            data = _dressed(data, call.options.get("sample_rate", 24000))
-        mime = _MIMES.get(format, "application/octet-stream")
-        return Produced((Media(data, mime),), call.model, raw=last)
+            sound = as_wav(data, call.options.get("sample_rate", 24000))
+        else:
+            sound = Media(data, _MIMES.get(format, "application/octet-stream"))
+        return Produced((sound,), call.model, raw=last)
 
 
 def _objects(body: bytes) -> Iterator[dict[str, Any]]:
@@ -111,17 +110,6 @@ def _sound(text: object) -> bytes:
     except (binascii.Error, ValueError) as exc:
         msg = f"a piece of the sound is no base64: {exc} @ $.data"
         raise BadReply(msg) from exc
-
-
-def _dressed(pcm: bytes, rate: int) -> bytes:
-    """*pcm*, 16 bits and one channel, as a WAV file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(rate)
-        sound.writeframes(pcm)
-    return file.getvalue()
 
 
 def _as_text(additions: object) -> str:

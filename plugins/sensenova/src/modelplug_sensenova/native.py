@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 from attrs import evolve
 
-from modelplug.errors import BadReply, Unsupported
+from modelplug.errors import BadReply, CallError, Unsupported
 from modelplug.openai_wire import ChatDecoder, OpenAIEmbed
-from modelplug.sse import ServerSentEvent, SSEDecoder
+from modelplug.structure import parse_json
 from modelplug.types import ChatCall, Completion, EmbedCall, Embeddings, Event
 from modelplug.wire import Decoder, Response
 from modelplug_sensenova.chat import ClassicChat
@@ -42,7 +42,7 @@ class NativeChat(ClassicChat):
 
     def decoder(self, call: ChatCall) -> Decoder:
         """A decoder of chunks under `data`."""
-        return NativeDecoder(ChatDecoder(self))
+        return NativeDecoder(self)
 
 
 def unwrapped(raw: Any, name: str) -> Any:
@@ -67,38 +67,16 @@ def _choice(choice: Any, name: str) -> Any:
     return {**choice, name: {"role": "assistant", "content": choice[name]}}
 
 
-class NativeDecoder:
-    """Chunks of this wire to OpenAI's, which *inner* decodes."""
+class NativeDecoder(ChatDecoder):
+    """Chunks of this wire as OpenAI's."""
 
-    def __init__(self, inner: ChatDecoder) -> None:
-        self.finished = False
-        self._inner = inner
-        self._sse = SSEDecoder()
+    def chunk(self, chunk: dict[str, Any], data: bytes, events: list[Event]) -> None:
+        """A chunk under `data`, or the error under `status`."""
+        super().chunk(unwrapped(chunk, "delta"), data, events)
 
-    def feed(self, chunk: bytes, events: list[Event]) -> None:
-        """Append to *events* what *chunk* completes."""
-        for sse in self._sse.feed(chunk):
-            self._inner.feed(_translated(sse), events)
-            self.finished = self._inner.finished
-            if self.finished:
-                return
-
-    def finish(self, events: list[Event]) -> None:
-        """The end of the body."""
-        if self.finished:
-            return
-        for sse in self._sse.finish():
-            self._inner.feed(_translated(sse), events)
-        self._inner.finish(events)
-
-
-def _translated(sse: ServerSentEvent) -> bytes:
-    name = f"event: {sse.name}\n".encode() if sse.name else b""
-    try:
-        data = orjson.dumps(unwrapped(orjson.loads(sse.data), "delta"))
-    except orjson.JSONDecodeError:  # [DONE]; anything else is the inner decoder's to refuse
-        data = sse.data.replace(b"\n", b"\ndata: ")
-    return b"%bdata: %b\n\n" % (name, data)
+    def error(self, data: bytes) -> CallError:
+        """The error that *data*, an event or a chunk, is."""
+        return super().error(orjson.dumps(unwrapped(parse_json(data), "delta")))
 
 
 class NativeEmbed(SenseNovaCodec[EmbedCall, Embeddings], OpenAIEmbed):
