@@ -60,6 +60,18 @@ def test_a_dry_run_lists_the_files_and_fetches_none(hub: Hub, run: Run, tmp_path
     assert {} == local(run)
 
 
+def test_explain_asks_no_hub_and_knows_the_size_after_a_dry_run(hub: Hub, run: Run) -> None:
+    before = run("explain", "qwen2-1.5b", "--source", "local")
+    asked = list(hub.seen)
+    run("pull", "qwen2-1.5b", "--dry-run")
+    after = run("explain", "qwen2-1.5b", "--source", "local")
+
+    assert [] == asked
+    from_hub = f"→ downloads {REPOSITORY} from modelscope, "
+    assert f"{from_hub}of a size that modelplug pull --dry-run qwen2-1.5b tells" in before.stdout
+    assert f"{from_hub}100.0 kB" in after.stdout
+
+
 def test_what_is_on_the_disk_is_listed(hub: Hub, run: Run, tmp_path: Path) -> None:
     run("pull", "qwen2-1.5b", "--format", "gguf")
 

@@ -1,247 +1,139 @@
 """
 The chaos table: whatever happens at whatever moment, nothing hangs, nothing is left, and the
-next start works. The rows are faults, the columns what the engine is doing at that moment.
+next start works. The rows are faults, the columns what the program is doing at that moment;
+each cell is a case of the one test here, or a reason why there is none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import resource
+import re
+import shutil
 import signal
-import socket
+import subprocess
 import sys
-import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from repositories import MODEL, chosen, everything, repository
 
-from modelplug.errors import ConfigError, EngineFailed
-from modelplug.runtime import Engine
 from modelplug.types import Plan, Secret
-from modelplug_local.engines.supervisor import Restarts, SupervisedEngine
-from modelplug_local.testing import DEADLINE, Family
+from modelplug_local import pull
+from modelplug_local.engines.supervisor import SupervisedEngine
+from modelplug_local.testing import DEADLINE, Family, wait_for_end
+from modelplug_local.weights.testing_hub import Hub
 
 HERE = Path(__file__).parent
-FAKE, CALLER = str(HERE / "fake_engine.py"), str(HERE / "caller.py")
-MOMENTS = ["start", "idle", "stream", "stop"]
-AT_ONCE = Restarts(most=3, within=60, wait=0, longest_wait=0)
+MOMENTS = ["download", "start", "idle", "stream", "stop"]
+# From outside; to its whole group where a terminal does so.
+SIGNALS = {
+    "kill -9 caller": (os.kill, signal.SIGKILL),
+    "SIGTERM": (os.kill, signal.SIGTERM),
+    "Ctrl-C": (os.killpg, signal.SIGINT),
+}
+FAULTS = [*SIGNALS, "kill -9 engine", "full disk", "port taken", "no descriptors", "clock jump"]
+NO_CELL = {
+    ("port taken", "download"): "what fetches listens on no port, and speaks to us over pipes",
+}
+CELLS = [(f, m) for f in FAULTS for m in MOMENTS if (f, m) not in NO_CELL]
+PORT = "EngineFailed: engine 'fake' did not start: another program has taken its port"
+# The second, where no disk could be mounted.
+FULL = "EngineFailed: .*: (the disk is full|it exited with status 1)"
+FILES = "Too many open files"
+# What the program is told while the fault is there, and at a start what one is told that begins
+# then; elsewhere it notices nothing.
+TOLD = {
+    ("kill -9 engine", "download"): ["TransportFailed: .* its client ended without a word; run it"],
+    ("kill -9 engine", "start"): ["EngineFailed: .* it was killed by signal 9", "200"],
+    ("full disk", "download"): ["ConfigError: 'org/m' cannot be written: .*; make room"],
+    ("full disk", "start"): [f"ok|{FULL}", FULL],  # it may have had a block for its log
+    ("port taken", "idle"): [PORT],
+    ("port taken", "stream"): [PORT],
+    ("no descriptors", "download"): [f"ConfigError: 'org/m' cannot be fetched: .*{FILES}.*; raise"],
+    ("no descriptors", "start"): [
+        f"EngineFailed: .*{FILES}",
+        f"ConfigError: no log can be written to .*: {FILES}; raise the limit",
+    ],
+    ("no descriptors", "idle"): [f"EngineFailed: .*{FILES}"],
+}
 
 
-def make(*arguments: str) -> SupervisedEngine:
-    def plan_for(host: str, port: int, token: Secret) -> Plan:
-        argv = [sys.executable, FAKE, str(port), *arguments]
-        return Plan(argv=argv, env={"FAKE_TOKEN": token.reveal()}, start_timeout=60)
+@pytest.mark.parametrize(("fault", "moment"), CELLS, ids=[f"{f} at {m}" for f, m in CELLS])
+def test_nothing_hangs_nothing_is_left_and_the_next_start_works(
+    fault: str, moment: str, hub: Hub, family: Family, tmp_path: Path
+) -> None:
+    hub.repositories[MODEL] = files = repository(6_000_000)
+    hub.rate = 3_000_000
+    disk, clock = tmp_path / "disk", tmp_path / "clock"
+    disk.mkdir()
+    clock.write_text("0")
+    argv = [sys.executable, str(HERE / "chaos_program.py"), moment, str(disk)]
+    env = {"MODELPLUG_HOME": str(disk / "home"), "MODELPLUG_MODEL_CACHE_DIR": str(disk / "models")}
+    if fault == "clock jump":
+        env |= {"CLOCK": str(clock), "PYTHONPATH": str(HERE / "clock")}
+    if fault == "full disk":
+        argv = [*mounted(disk), *argv]
+    again = hashlib.sha256(files["m-Q4_K_M.gguf"]).hexdigest() if moment == "download" else "200"
 
-    engine = SupervisedEngine("fake", plan_for, AT_ONCE)
-    engine.begin()
-    return engine
+    with family.run(argv, env, start_new_session=True, stdin=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert "here\n" == program.stdout.readline()
+        if fault in SIGNALS:
+            send, signum = SIGNALS[fault]
+            send(program.pid, signum)
+        else:
+            program.stdin.write(f"{fault}\n")
+            program.stdin.flush()
+            assert "happened\n" == program.stdout.readline()
+        hub.rate = 1e9  # what goes on comes soon to its end
+        wait_for_end(program.pid)
+        family.wait_until_gone()
+        told = program.stdout.read()
 
-
-def next_start_works() -> None:
-    engine = make()
-    engine.wait(DEADLINE)
-    assert 200 == status_of(engine, "/v1/models")
-    engine.stop()
-    assert engine.pid is None
-
-
-def request_to(engine: Engine, path: str) -> urllib.request.Request:
-    request = urllib.request.Request(engine.url.removesuffix("/v1") + path)
-    request.add_header("Authorization", f"Bearer {engine.token.reveal()}")
-    return request
-
-
-def status_of(engine: Engine, path: str) -> int:
-    with urllib.request.urlopen(request_to(engine, path), timeout=DEADLINE) as response:
-        return int(response.status)
-
-
-class Reader(threading.Thread):
-    """Reads a stream that has no end; `heard` is set once it flows, `error` when it broke."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(daemon=True)
-        self._engine = engine
-        self.heard = threading.Event()
-        self.error: Exception | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            with urllib.request.urlopen(
-                request_to(self._engine, "/stream"), timeout=DEADLINE
-            ) as body:
-                while body.read(4096):
-                    self.heard.set()
-        except OSError as exc:
-            self.error = exc
-        self.heard.set()
-
-
-@contextmanager
-def at(moment: str, tmp_path: Path) -> Iterator[SupervisedEngine]:
-    """An engine that is doing what *moment* says; it must end within the deadline."""
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    engine = make("--gate", str(gate)) if moment == "start" else make()
-    thread: threading.Thread | None = None
-    if moment == "start":
-        with engine.changed:
-            assert engine.changed.wait_for(lambda: engine.pid is not None, DEADLINE)
+    if fault in SIGNALS:
+        assert 0 != program.returncode
+        assert "" == told
     else:
-        engine.wait(DEADLINE)
-    if moment == "stream":
-        thread = Reader(engine)
-        assert thread.heard.wait(DEADLINE)
-    if moment == "stop":
-        thread = threading.Thread(target=engine.stop)
-        thread.start()
-    yield engine
-    if moment == "start" and engine.status == "starting":
-        opened = os.open(gate, os.O_RDWR)
-        os.write(opened, b"go")
-        os.close(opened)
-    engine.stop()
-    if thread is not None:
-        thread.join(DEADLINE)
-        assert not thread.is_alive()
-    assert engine.status in ("stopped", "failed")
+        assert 0 == program.returncode
+        *under, after = told.splitlines()
+        expected = TOLD.get((fault, moment), ["ok", "200"][: 2 if moment == "start" else 1])
+        assert len(expected) == len(under)
+        for pattern, line in zip(expected, under, strict=True):
+            assert re.match(pattern, line), line
+        assert again == after
+    the_next_start_works(disk, files)
 
 
-# The program.
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_program_is_ended(signum: signal.Signals, moment: str, family: Family) -> None:
-    what = {"start": ("starting", "--loading", "1000000")}.get(moment, (moment,))
-    program = family.run([sys.executable, CALLER, *what, "--grandchild"], start_new_session=True)
-    assert program.stdout is not None
-    for _ in range({"start": 1, "stop": 3}.get(moment, 2)):
-        program.stdout.readline()
-
-    os.killpg(program.pid, signum)  # as a terminal does
-
-    program.communicate(timeout=DEADLINE)
-    family.wait_until_gone()
-    next_start_works()
-
-
-# The engine.
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_the_engine_is_killed(moment: str, tmp_path: Path) -> None:
-    with at(moment, tmp_path) as engine:
-        pid = engine.pid
-        if pid is not None:  # it may have stopped by now
-            os.kill(pid, signal.SIGKILL)
-        if moment == "start":
-            with pytest.raises(EngineFailed, match="killed by signal 9"):
-                engine.wait(DEADLINE)
-        elif moment != "stop":
-            with engine.changed:
-                assert engine.changed.wait_for(lambda: engine.pid not in (pid, None), DEADLINE)
-            engine.wait(DEADLINE)
-            assert 200 == status_of(engine, "/v1/models")
-    next_start_works()
-
-
-# The machine.
-
-
-@contextmanager
-def full_disk(engine: SupervisedEngine | None = None) -> Iterator[None]:
-    """No file can grow, for this program and what it starts: EFBIG where a disk says ENOSPC."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@contextmanager
-def no_descriptors(engine: SupervisedEngine | None = None) -> Iterator[None]:
-    """This program cannot open anything."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@contextmanager
-def clock_jump(engine: SupervisedEngine | None = None) -> Iterator[None]:
-    """The clock on the wall goes back by a year, then forward by two."""
-    true = time.time
+def the_next_start_works(disk: Path, files: dict[str, bytes]) -> None:
+    """Here, in what was left of the program's folders."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time", lambda: true() - 365 * 86400)
-        yield
-        patch.setattr(time, "time", lambda: true() + 365 * 86400)
+        patch.setenv("MODELPLUG_HOME", str(disk / "home"))
+        patch.setenv("MODELPLUG_MODEL_CACHE_DIR", str(disk / "models"))
+        pull(MODEL, formats=["gguf"])
+        engine = SupervisedEngine("fake", plan_for)
+        engine.begin()
+        engine.wait(DEADLINE)
+        engine.stop()
+    assert chosen(files) == everything(disk / "models" / MODEL)
+    assert [] == list((disk / "models" / ".staging").iterdir())
 
 
-@contextmanager
-def port_taken(engine: SupervisedEngine | None = None) -> Iterator[None]:
-    """Another program has the engine's port whenever the engine itself does not."""
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if engine is not None and engine.status in ("starting", "stopped"):
-            try:
-                other.bind(("127.0.0.1", urlsplit(engine.url).port or 0))
-                other.listen()
-            except OSError:  # the engine was quicker
-                pass
-        yield
+def plan_for(host: str, port: int, token: Secret) -> Plan:
+    argv = [sys.executable, str(HERE / "fake_engine.py"), str(port)]
+    return Plan(argv=argv, env={"FAKE_TOKEN": token.reveal()}, start_timeout=60)
 
 
-Fault = Callable[[SupervisedEngine | None], AbstractContextManager[None]]
-FAULTS: list[Fault] = [full_disk, no_descriptors, clock_jump, port_taken]
+def mounted(folder: Path) -> list[str]:
+    """
+    What to put before a program that shall have a file system of 96 MB at *folder*.
 
-
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_the_machine_fails_while_it_works(fault: Fault, moment: str, tmp_path: Path) -> None:
-    with at(moment, tmp_path) as engine, fault(engine):
-        if moment == "idle":
-            crash_and_wait(engine)
-        if moment == "stop":
-            engine.stop()
-    next_start_works()
-
-
-def crash_and_wait(engine: SupervisedEngine) -> None:
-    """Kill the engine, so that it is started again while the fault is there."""
-    pid = engine.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    with engine.changed:
-        assert engine.changed.wait_for(
-            lambda: engine.status == "failed" or engine.pid not in (pid, None), DEADLINE
-        )
-
-
-@pytest.mark.parametrize("fault", [full_disk, no_descriptors], ids=lambda fault: fault.__name__)
-def test_a_start_on_a_machine_that_fails_is_an_error(fault: Fault) -> None:
-    with fault(None), pytest.raises((EngineFailed, ConfigError)) as caught:
-        make("--say", "hello").wait(DEADLINE)
-    told = str(caught.value)
-
-    assert told.startswith(("engine 'fake' did not start: ", "no log can be written to "))
-    next_start_works()
-
-
-def test_a_port_that_is_taken_while_the_engine_was_down_fails_and_the_next_start_works() -> None:
-    engine = make()
-    engine.wait(DEADLINE)
-    port = urlsplit(engine.url).port or 0
-    engine.stop()
-
-    with socket.create_server(("127.0.0.1", port)):
-        next_start_works()
+    Nothing where that is forbidden, as containers mostly do: there a limit stands in for it.
+    """
+    script = 'mount -t tmpfs -o size=96m tmpfs "$0" && exec "$@"'
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder)]
+    if shutil.which(argv[0]) is None:
+        return []
+    tried = subprocess.run([*argv, "true"], capture_output=True, check=False)
+    return [] if tried.returncode else argv

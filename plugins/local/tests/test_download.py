@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from repositories import HUBS, MODEL, chosen, everything, repository
-from weight_files import safetensors_bytes
+from weight_files import gguf_bytes, safetensors_bytes
 
 from modelplug.errors import (
     BadReply,
@@ -104,6 +104,22 @@ def test_another_quantization_comes_into_the_same_folder(
     assert {"m-Q8_0.gguf": len(files["m-Q8_0.gguf"])} == {
         name: sent for name, sent in hub.sent.items() if name
     }
+
+
+@HUBS
+def test_of_a_split_gguf_all_parts_are_fetched_and_counted(
+    hub: Hub, cache: Path, source: str
+) -> None:
+    parts = {f"m-q4_k_m-0000{n}-of-00003.gguf": gguf_bytes() + bytes(n) for n in (1, 2, 3)}
+    hub.repositories[MODEL] = {**parts, "m-q8_0.gguf": gguf_bytes()}
+
+    found = pull(MODEL, formats=["gguf"], source=source)
+
+    assert parts == everything(cache / MODEL)
+    assert (cache / MODEL / "m-q4_k_m-00001-of-00003.gguf", sum(map(len, parts.values()))) == (
+        found.path,
+        found.size,
+    )
 
 
 @HUBS

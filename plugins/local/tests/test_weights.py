@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from weight_files import gguf_bytes
 
 from modelplug.errors import NoModel
 from modelplug.types import ModelType, Weights
@@ -146,6 +147,20 @@ def test_roots_are_looked_through_in_order_and_the_cache_after_them(
         found.append(path == runtime.find("m", formats=GGUF).path)
 
     assert [True] * 4 == found
+
+
+def test_a_split_gguf_is_as_large_as_all_its_parts(tmp_path: Path) -> None:
+    head = gguf_bytes()
+    for part in (1, 2, 3):
+        (tmp_path / f"m-q8_0-0000{part}-of-00003.gguf").write_bytes(head + bytes(part))
+    (tmp_path / "other-q8_0-00001-of-00003.gguf").write_bytes(bytes(100))
+
+    found = runtime.find(str(tmp_path / "m-q8_0-00001-of-00003.gguf"), formats=["gguf"])
+
+    assert 3 * len(head) + 1 + 2 + 3 == found.size
+    assert [f"m-q8_0-0000{part}-of-00003.gguf" for part in (1, 2, 3)] == [
+        path.name for path in found.files
+    ]
 
 
 def test_of_several_quantizations_the_usual_one_is_taken(root: Path) -> None:

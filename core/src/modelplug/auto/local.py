@@ -101,7 +101,7 @@ def choose_local(plugins: Plugins, asked: Asked) -> Local:
         *_option_rows(asked),
     )
     steps = (
-        *((("downloads", _what(download)),) if weights is None and download else ()),
+        *((("downloads", _what(download, asked.model)),) if weights is None and download else ()),
         ("starts", f"a process of {engine} on a free loopback port, at start() or first call"),
     )
     return Local(asked, engine, type or ModelType.LLM, settings, steps)
@@ -174,9 +174,12 @@ def _weights_row(weights: Weights | None, download: Download | None) -> tuple[st
     return "weights", download.repository, f"on {download.hub}, not here yet"
 
 
-def _what(download: Download) -> str:
-    size = f", {size_text(download.size)}" if download.size is not None else ", of unknown size"
-    return f"{download.repository} from {download.hub}{size}"
+def _what(download: Download, model: str) -> str:
+    if download.size is not None:
+        size = size_text(download.size)
+    else:  # only the hub knows, and nobody is asked here
+        size = f"of a size that modelplug pull --dry-run {model} tells"
+    return f"{download.repository} from {download.hub}, {size}"
 
 
 def size_text(size: int) -> str:

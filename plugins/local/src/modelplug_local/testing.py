@@ -37,12 +37,13 @@ class Family:
         argv: Sequence[str],
         env: Mapping[str, str] | None = None,
         start_new_session: bool = False,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[str]:
         """Start the program; its standard output is a pipe."""
         return subprocess.Popen(  # noqa: S603 - the test's own program
             argv,
             env={**os.environ, **(env or {}), self.NAME: self.mark},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=start_new_session,

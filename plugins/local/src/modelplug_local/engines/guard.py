@@ -78,8 +78,15 @@ def _become(argv: Sequence[str], guard: int) -> None:
         os._exit(CANNOT_RUN)
 
 
-def children() -> list[int]:
-    """The direct children of this process, by /proc; elsewhere none are known."""
+def children(told: int) -> list[int]:
+    """
+    The direct children of this process; elsewhere than on Linux none are known.
+
+    *told* is a descriptor of the kernel's own list, or -1 where it keeps none (its option
+    PROC_CHILDREN); then it takes a look at every process.
+    """
+    if told >= 0:
+        return [int(pid) for pid in os.pread(told, 1 << 20, 0).split()]
     if not ON_LINUX:
         return []
     me = str(os.getpid())
@@ -96,6 +103,17 @@ def children() -> list[int]:
     return found
 
 
+def list_of_children() -> int:
+    """
+    A descriptor for `children`. Opened at the start: a machine that has run out of
+    descriptors when everything has to end would not give one any more.
+    """
+    try:
+        return os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY)
+    except OSError:
+        return -1
+
+
 class Guard:
     """One engine and the descriptors that its life hangs on."""
 
@@ -107,6 +125,7 @@ class Guard:
         self.lifelines = [death] if parent < 0 else [death, parent]
         for fd in (report, *self.lifelines):
             os.set_inheritable(fd, False)
+        self.children = list_of_children()
         self.wake, write = os.pipe()
         os.set_blocking(write, False)
         self.poll = select.poll()
@@ -169,7 +188,7 @@ class Guard:
         if self.engine not in not_to and (self.status is None or not ON_LINUX):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.engine, signum)
-        found = set(children()).difference(not_to)
+        found = set(children(self.children)).difference(not_to)
         for pid in found - {self.engine}:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signum)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ LONGEST = 16 * 1024 * 1024
 """Bytes above which a log begins anew when its engine is started again."""
 
 _TAIL_BYTES = 64 * 1024
+_BLOCK = 4096
 _numbers = itertools.count()
 
 
@@ -39,7 +42,9 @@ def new_log(name: str, env: Mapping[str, str]) -> Path:
         _prune(folder, stem)
         return _create(folder, stem)
     except OSError as exc:
-        msg = f"no log can be written to {str(folder)!r}: {exc.strerror}; set MODELPLUG_HOME"
+        too_many = exc.errno in (errno.EMFILE, errno.ENFILE)
+        mend = "raise the limit (ulimit -n)" if too_many else "set MODELPLUG_HOME"
+        msg = f"no log can be written to {str(folder)!r}: {exc.strerror}; {mend}"
         raise ConfigError(msg) from exc
 
 
@@ -72,4 +77,8 @@ def tail(log: Path, start: int = 0) -> list[str]:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(start if start <= size else 0, size - _TAIL_BYTES))
         text = file.read().decode("utf-8", "replace")
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    if shutil.disk_usage(log.parent).free < _BLOCK:
+        # Whoever wrote it could not say so.
+        lines.append("modelplug: No space left on device: this log may lack its end")
+    return lines

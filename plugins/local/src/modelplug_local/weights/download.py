@@ -296,6 +296,12 @@ class _Child:
         if kind == "disk":
             msg = f"{repository!r} cannot be written: {text}; make room, and run it again"
             return ConfigError(msg)
+        if kind == "descriptors":
+            msg = (
+                f"{repository!r} cannot be fetched: {text}; raise the limit (ulimit -n), and run "
+                f"it again"
+            )
+            return ConfigError(msg)
         if kind == "missing":
             asked = "may not show it to this token" if self._access.token else "hides it"
             msg = (

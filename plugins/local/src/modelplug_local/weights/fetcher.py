@@ -321,6 +321,8 @@ def _sorted_out(error: BaseException) -> Problem:
         return Problem("client", text)
     if any(isinstance(each, OSError) and each.errno in _DISK for each in chain):
         return Problem("disk", text)
+    if any(isinstance(each, OSError) and each.errno in _DESCRIPTORS for each in chain):
+        return Problem("descriptors", text)
     if status == 416 or "Consistency check failed" in text:
         return Problem("wrong", text, status)
     kind = next((kind for kind, classes in _KINDS if names & classes), None)
@@ -331,6 +333,7 @@ def _sorted_out(error: BaseException) -> Problem:
 
 # No space, no quota, a file-size limit, read-only, no permission.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 _KINDS = (
     ("denied", {"GatedRepoError", "AuthenticationError", "PermissionDeniedError"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ from modelplug_local.weights.formats import (
     quantizations,
 )
 from modelplug_local.weights.store import MANIFEST, TUNED, cache
+
+FINETUNED = "modelplug_finetune.json"
+"""Beside the weights of a tuned model; modelplug-training writes it."""
 
 NOT_THERE = "not there"
 _DEEPEST = 2
@@ -96,7 +100,7 @@ class Tuned:
         found = self._named(folder, version)
         if found is None:
             return f"it has no version {version!r}"
-        weights = at(found, wanted)
+        weights = adapted(found, wanted) or at(found, wanted)
         return evolve(weights, name=wanted.model) if isinstance(weights, Weights) else weights
 
     def _named(self, folder: Path, name: str) -> Path | None:
@@ -107,6 +111,33 @@ class Tuned:
 
     def __str__(self) -> str:
         return f"{str(self.root)!r} (tuned models)"
+
+
+def adapted(version: Path, wanted: Wanted) -> Weights | str | None:
+    """
+    The base and adapter that the tuned model in folder *version* was proven as.
+
+    None where it was proven merged, or in a format that is not wanted.
+    """
+    try:
+        told = json.loads((version / FINETUNED).read_text(encoding="utf-8"))
+        served, type_ = told["served"], ModelType.parse(told["type"])
+        adapter = served.get("adapter")
+    except (OSError, ValueError, KeyError):  # copied without its manifest: what is there counts
+        return None
+    if not adapter or served["format"] not in wanted.formats:
+        return None
+    base = Path(served["base"])
+    if not base.exists():
+        return f"it is an adapter on {str(base)!r}, which is gone; its merged weights are beside it"
+    return Weights(
+        wanted.model,
+        base,
+        served["format"],
+        wanted.type or type_,
+        served["context"],
+        version / adapter,
+    )
 
 
 @frozen
