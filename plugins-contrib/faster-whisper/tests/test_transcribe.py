@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import runpy
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ from openai import OpenAI
 
 import modelplug as mp
 from modelplug.errors import ConfigError, InvalidRequest
+from modelplug_faster_whisper import RUNNER
 from modelplug_faster_whisper.testing import tone
+from modelplug_local.runners import SERVER_FOLDER
 
 LOW, HIGH = 300, 4000
 
@@ -204,3 +207,19 @@ def test_weights_without_their_tokenizer_are_refused_before_anything_starts(
 
     with pytest.raises(ConfigError, match=r"have no tokenizer\.json; copy it from the model"):
         model.start()
+
+
+@pytest.mark.parametrize(
+    ("asked", "library", "device"),
+    [
+        ("auto", "libc.so.6", "auto"),
+        ("auto", "libnowhere.so.12", "cpu"),
+        ("cuda", "libnowhere.so.12", "cuda"),
+    ],
+)
+def test_a_gpu_is_used_where_its_library_is_installed(
+    asked: str, library: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SERVER_FOLDER))
+
+    assert device == runpy.run_path(str(RUNNER))["device_of"](asked, library)

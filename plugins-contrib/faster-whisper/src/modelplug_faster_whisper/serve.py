@@ -7,8 +7,10 @@ on its path; it imports nothing else of modelplug.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import math
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +23,9 @@ RATE = 16_000
 FORMATS = "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,mpeg,mpegts,ogg,wav"
 """Containers of sound. Without a list FFmpeg would also read playlists, and fetch what they
 name: files of this machine, addresses of its network."""
+
+# As CTranslate2 4.8 looks for it (2026-11).
+CUBLAS = "libcublas.so.12"
 
 TEXT_FORMATS = ("json", "verbose_json", "text", "srt", "vtt")
 FIELDS = (
@@ -161,11 +166,25 @@ def _clock(seconds: float, point: str) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{milli:03}"
 
 
+def device_of(asked: str, library: str = CUBLAS) -> str:
+    """
+    *asked*; for `auto` the CPU, where *library* is missing: CTranslate2 takes any GPU that is
+    there, and looks for what it needs to compute on it at the first call.
+    """
+    if asked == "auto":
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            print(f"{library} is not installed: no GPU is used", file=sys.stderr)
+            return "cpu"
+    return asked
+
+
 def load(settings: dict[str, Any]) -> Service:
     """The model, and its route."""
     model = WhisperModel(
         settings["path"],
-        device=settings["device"],
+        device=device_of(settings["device"]),
         device_index=settings["device_index"],
         compute_type=settings["compute_type"],
         cpu_threads=settings["threads"],
