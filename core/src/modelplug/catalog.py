@@ -250,7 +250,8 @@ class EngineTraits:
 
     `formats` (gguf, safetensors, ctranslate2, onnx, diffusers) by preference; `types` that it
     serves; `devices` that it runs on, cpu or cuda; of those that fit, the lowest `rank` is
-    taken. `options` of `deploy_method`, beside `python` and `start_timeout` that each has;
+    taken. `options` of `deploy_method`, beside `python` and `start_timeout` that each has; one
+    called `lora` is given the path of an adapter that a tuned model is served as;
     `call_options` beyond the OpenAI wire's own; `does` and `error_rules` as a provider's.
     `module` must be importable in the interpreter that it runs in.
     """

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from modelplug.types import ModelType
 from modelplug_training.proof.measure import measure

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import modelplug as mp
+from modelplug import plugins
 from modelplug.errors import ConfigError, NoModel
-from modelplug.types import Comparison
+from modelplug.types import Comparison, ModelType, Weights
 from modelplug_training.published import page, shelf
 from modelplug_training.published.shelf import Shelf, shelf_of
 
@@ -48,6 +51,49 @@ def test_versions_of_one_second_are_told_apart_and_rolled_back() -> None:
         kept.before_current()
     with pytest.raises(NoModel, match="tuned/x has no version 'none'"):
         kept.promote("none")
+
+
+@pytest.fixture
+def adapted(tmp_path: Path, weights_folder: Path) -> tuple[Path, Path]:
+    """(base, version) of tuned/x, an embedder that was proven as an adapter."""
+    base, kept = tmp_path / "base", shelf_of("x", "tiny-embed")
+    shutil.copytree(weights_folder / "tiny-embed", base)
+    version = kept.new_version()
+    shutil.copytree(base, version, dirs_exist_ok=True)
+    served = {"format": "safetensors", "context": 64, "base": str(base), "adapter": "adapter"}
+    kept.publish(version, {**MANIFEST, "type": "embed", "served": served})
+    return base, version
+
+
+def found(*formats: str) -> Weights:
+    """What tuned/x is found as."""
+    return plugins.installed().runtime().find("tuned/x", formats=formats)
+
+
+def test_what_was_proven_as_an_adapter_is_found_as_one(adapted: tuple[Path, Path]) -> None:
+    base, version = adapted
+
+    weights = found("gguf", "safetensors")
+    assert ("tuned/x", base, version / "adapter") == (weights.name, weights.path, weights.adapter)
+    assert (ModelType.EMBED, 64) == (weights.type, weights.context)
+    with pytest.raises(NoModel, match="it is there as safetensors"):
+        found("gguf")  # nobody has proven another format
+    shutil.rmtree(base)
+    with pytest.raises(NoModel, match="it is an adapter on '.*/base', which is gone"):
+        found("safetensors")
+
+
+@pytest.mark.usefixtures("adapted")
+def test_an_engine_that_serves_no_adapter_does_not_serve_the_base_instead() -> None:
+    model = mp.TrainableModule("tuned/x").deploy_method("sentence_transformers")
+
+    with pytest.raises(ConfigError) as caught:
+        model.start()
+
+    assert "'tuned/x' is an adapter on " in str(caught.value)
+    assert "sentence_transformers serves none; take an engine with an option 'lora'" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(

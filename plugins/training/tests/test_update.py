@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import modelplug as mp
-from modelplug.errors import NotProven
+from modelplug import plugins
+from modelplug.errors import ConfigError, NotProven
 from modelplug_training.published import shelf
 from modelplug_training.runs import folders
 from modelplug_training.testing import PARTNERS, WORDS, marked, on_llama_cpp, retrieval, write_lines
@@ -171,7 +172,7 @@ def test_a_version_is_rolled_back_and_promoted_in_what_is_served(
 def test_an_embedder_that_would_be_served_with_another_pooling_is_refused(
     tmp_path: Path,
 ) -> None:
-    module = embedder(tmp_path, name="other", pooling="mean", steps=1)
+    module = embedder(tmp_path, name="other", pooling="mean", steps=1, warmup=0.0)
     module.deploy_method(mp.deploy.llama_cpp, pooling="cls")
 
     with module, pytest.raises(NotProven) as caught:
@@ -209,17 +210,25 @@ def test_a_chat_model_learns_twenty_answers_that_it_could_not_give(tmp_path: Pat
     with module.update():
         tuned = module.tuned
         assert tuned is not None
-        adapter = str(tuned.path / "adapter" / "adapter.gguf")
-        assert adapter == module._local.engine_options["lora"]
+        adapter = tuned.path / "adapter" / "adapter.gguf"
+        assert adapter == module._local.find(plugins.installed()).adapter
         assert 0.0 == tuned.metrics["base"]["exact match"]
         assert tuned.metrics["tuned"]["exact match"] >= 19 / 20
         assert tuned.metrics["base"]["loss"] > 5
         assert tuned.metrics["tuned"]["loss"] < 0.5
         assert [] == tuned.manifest["not_measured"]
-        assert tuned.manifest["proven"]
 
-    with on_llama_cpp("tuned/code") as merged:
-        assert merged.verify().passed
-        base, after = merged.compare("tiny", on=data).metrics["exact match"]
-        assert 0.0 == base
-        assert after >= 19 / 20
+    # By its name it is what was proven; the path of the version is that of merged weights.
+    for name, expected in (("tuned/code", adapter), (str(tuned.path), None)):
+        with on_llama_cpp(name) as later:
+            assert expected == later._local.find(plugins.installed()).adapter
+            assert later.verify().passed
+            base, after = later.compare("tiny", on=data).metrics["exact match"]
+            assert 0.0 == base
+            assert after >= 19 / 20
+
+    beside = on_llama_cpp("tuned/code").trainset(data).finetune_method("peft")
+    with pytest.raises(ConfigError, match="is an adapter, which nothing is trained on top of"):
+        beside.update()
+    with pytest.raises(ConfigError, match="brings an adapter of its own; leave lora= out"):
+        mp.TrainableModule("tuned/code").deploy_method("llama_cpp", lora=str(adapter)).start()

@@ -165,7 +165,7 @@ class LocalModel:
         name = self.choose(plugins, weights)
         traits = plugins.engine(name)
         _check_options(name, traits.options, self.engine_options)
-        given = dict(self.engine_options)
+        given = _with_adapter(name, traits.options, weights, self.engine_options)
         common = {option: given.pop(option, None) for option in COMMON_OPTIONS}
         python = plugins.runtime().interpreter(name, traits, common["python"])
         trusted = self.trust_remote_code is True
@@ -309,6 +309,24 @@ def _plain(value: object) -> object:
 
 _LISTED = 30
 """Options that are listed in an error; of more, the near matches are named alone."""
+
+
+def _with_adapter(
+    engine: str, known: Sequence[str], weights: Weights, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """*options*, and the adapter of *weights*: without it the base would have their name."""
+    if weights.adapter is None:
+        return dict(options)
+    if "lora" not in known:
+        msg = (
+            f"{weights.name!r} is an adapter on {str(weights.path)!r}, and {engine} serves none; "
+            f"take an engine with an option 'lora', or name the path of the merged weights"
+        )
+        raise ConfigError(msg)
+    if options.get("lora"):
+        msg = f"{weights.name!r} brings an adapter of its own; leave lora= out"
+        raise ConfigError(msg)
+    return {**options, "lora": str(weights.adapter)}
 
 
 def _check_options(engine: str, known: Sequence[str], options: Mapping[str, Any]) -> None:

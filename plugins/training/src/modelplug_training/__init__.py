@@ -84,8 +84,9 @@ def _tuned(module: TrainableModule, recipe: Recipe) -> Tuned:
     """The published version that *module* serves or would; ConfigError if that is no tuned one."""
     if recipe.tuned is not None:
         return recipe.tuned
-    path = served_by(module)[0].path
-    for folder in (path, path.parent):
+    weights, _ = served_by(module)
+    path = weights.adapter or weights.path
+    for folder in (path, *path.parents[:2]):
         if (folder / shelf.MANIFEST).is_file():
             return shelf.read(folder)
     msg = f"{module.model!r} is no tuned model; call update() first, or name one as tuned/<name>"
@@ -93,12 +94,14 @@ def _tuned(module: TrainableModule, recipe: Recipe) -> Tuned:
 
 
 def _weights(tuned: Tuned) -> Weights:
-    """What an engine is given of a published version."""
+    """What an engine is given of a published version: what was proven."""
     served: dict[str, Any] = tuned.manifest["served"]
-    gguf = tuned.path / f"{tuned.name}.gguf"
-    path = gguf if served["format"] == "gguf" else tuned.path
-    context = served.get("context")
-    return Weights(f"tuned/{tuned.name}", path, served["format"], tuned.type, context)
+    name, format_, context = f"tuned/{tuned.name}", served["format"], served["context"]
+    if served["adapter"]:
+        base, adapter = Path(served["base"]), tuned.path / served["adapter"]
+        return Weights(name, base, format_, tuned.type, context, adapter)
+    path = tuned.path / f"{tuned.name}.gguf" if format_ == "gguf" else tuned.path
+    return Weights(name, path, format_, tuned.type, context)
 
 
 tuner: Tuner = Training()

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from modelplug import TrainableModule
 from modelplug.errors import NotProven, TrainingFailed, Unsupported
@@ -130,7 +130,7 @@ def _publish(
     version = job.shelf.new_version()
     try:
         served = _lay_out(trained, version)
-        other = like(module, str(version), served.weights, served.options)
+        other = like(module, str(version), served, job.recipe.engine_options)
         try:
             other.start()
             found = verify(other, job.base.type, trained.proof)
@@ -149,11 +149,7 @@ def _publish(
             compared = _compared(job.recipe.base, named, base, after, out)
             told = manifest_of(job, trained.history, verdict, compared)
             told["proof"] = trained.proof
-            told["served"] = {
-                "engine": job.engine,
-                "format": served.weights.format,
-                "context": served.weights.context,
-            }
+            told["served"] = _served(job.engine, served, version)
             told["files"] = _files(version)
         except BaseException:
             other.close()
@@ -166,21 +162,15 @@ def _publish(
     return tuned
 
 
-@frozen
-class _Served:
-    weights: Weights
-    options: Mapping[str, Any]
-
-
-def _lay_out(trained: _Trained, version: Path) -> _Served:
-    """The files of a version, and which of them the engine is given."""
+def _lay_out(trained: _Trained, version: Path) -> Weights:
+    """The files of a version, and what of them the engine is given."""
     job = trained.job
     link_tree(trained.weights, version)
     if adapter := trained.finished.get("adapter"):
         link_tree(job.folder.output / adapter, version / ADAPTER)
-    options = job.recipe.engine_options or {}
     name, context = f"tuned/{job.shelf.name}", job.served.context
     weights = Weights(name, version, "safetensors", job.base.type, context)
+    path = version / ADAPTER
     if job.served.format == "gguf":
         base = Base(job.served.path, job.base.path)
         file = version / f"{job.shelf.name}.gguf"
@@ -189,12 +179,23 @@ def _lay_out(trained: _Trained, version: Path) -> _Served:
         base.write(version, file, job.shelf.name, pooling)
         weights = Weights(name, file, "gguf", job.base.type, context)
         if adapter:
-            base.write_adapter(version / ADAPTER, version / ADAPTER / "adapter.gguf")
+            path = version / ADAPTER / "adapter.gguf"
+            base.write_adapter(version / ADAPTER, path)
     if job.asked.serve == "adapter":
-        in_gguf = job.served.format == "gguf"
-        path = version / ADAPTER / "adapter.gguf" if in_gguf else version / ADAPTER
-        return _Served(job.served, {**options, "lora": str(path)})
-    return _Served(weights, options)
+        return evolve(job.served, name=name, adapter=path)
+    return weights
+
+
+def _served(engine: str, weights: Weights, version: Path) -> dict[str, Any]:
+    """What modelplug-local finds again under the name, so that later it is what was proven."""
+    adapter = weights.adapter
+    return {
+        "engine": engine,
+        "format": weights.format,
+        "context": weights.context,
+        "base": str(weights.path) if adapter else None,
+        "adapter": str(adapter.relative_to(version)) if adapter else None,
+    }
 
 
 def _files(version: Path) -> dict[str, int]:

@@ -245,6 +245,12 @@ def _as_asked(module: TrainableModule, recipe: Recipe, trainer: str) -> dict[str
 
 def refuse_unserved(job: Job) -> None:
     """ConfigError where the tuned model could not be served as the base is."""
+    if job.served.adapter is not None:
+        msg = (
+            f"{job.recipe.base!r} is an adapter, which nothing is trained on top of; name the "
+            f"path of its version, {str(job.base.path)!r}, for its merged weights"
+        )
+        raise ConfigError(msg)
     if job.asked.serve == "adapter":
         if job.asked.method != "lora":
             msg = "serve='adapter' needs method='lora': a full training makes no adapter"

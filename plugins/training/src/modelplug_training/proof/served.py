@@ -13,7 +13,8 @@ from attrs import frozen
 from modelplug import TrainableModule
 from modelplug.errors import TuningError
 
-TIMEOUT = 60.0
+TIMEOUT = 600.0
+"""Seconds: a long prompt takes minutes on a slow machine."""
 
 SURELY = 1000.0
 """What is added to the logit of a token that is to be said: no model's differ by as much."""
@@ -78,7 +79,9 @@ class Tokens:
         TooLong where the engine has no context for all of them.
         """
         if self.dialect == "vllm":
-            asked = {"prompt": [*prompt, *answer], "max_tokens": 1, "prompt_logprobs": 0}
+            # Under its name on the wire: an adapter is served beside its base.
+            asked: dict[str, Any] = {"model": self.model._codec().endpoint.model}
+            asked |= {"prompt": [*prompt, *answer], "max_tokens": 1, "prompt_logprobs": 0}
             [told] = self._ask("/v1/completions", asked)["choices"]
             said = told["prompt_logprobs"][len(prompt) :]
             return [-each[str(token)]["logprob"] for each, token in zip(said, answer, strict=True)]

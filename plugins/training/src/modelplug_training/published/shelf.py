@@ -21,8 +21,9 @@ from attrs import frozen
 from modelplug.errors import ConfigError, NoModel
 from modelplug.types import ModelType, Tuned
 from modelplug_local.engines.logs import home
+from modelplug_local.weights.places import FINETUNED
 
-MANIFEST = "modelplug_finetune.json"
+MANIFEST = FINETUNED
 CURRENT = "current"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
