@@ -7,13 +7,12 @@ Writes a page for each online provider, and the table of them all, from their ma
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from attrs import AttrsInstance, fields
@@ -168,8 +167,9 @@ def table(rows: list[Row]) -> str:
         f"| source | {' | '.join(types)} |",
         f"|---|{'---|' * len(types)}",
     ]
+    sdks = compared_with_sdk()
     for source, folder, provider in rows:
-        counts, compared = recorded(folder), compared_with_sdk(source)
+        counts, compared = recorded(folder), sdks[source]
         marks = [
             f"{counts[type_]}{' †' if type_ in compared else ''}" if type_ in provider.types else ""
             for type_ in types
@@ -184,7 +184,7 @@ A pair with a number is offered. All pass the [contract tests](../../how-to/test
 faults, a key that leaks nowhere. The number counts documented replies, errors among them, that are compared field by field with
 what comes out; a `vlm` speaks the wire of `llm`, whose replies are not counted twice.
 
-† the vendor's own SDK, on the same server, sends what modelplug sends
+† an SDK, the vendor's own or one that it names, sends what modelplug sends, on the same server; [which](../../../vendors/README.md)
 
 \\* a community plugin, kept by its steward
 """
@@ -200,15 +200,17 @@ def recorded(folder: Path) -> Counter[str]:
     return Counter(reply.get("type", "llm") for each in tables for reply in each.values())
 
 
-def compared_with_sdk(source: str) -> set[str]:
-    """The types for which vendors/ makes a call with the vendor's SDK."""
-    tree = ast.parse((ROOT / "vendors" / f"test_{source}.py").read_text(encoding="utf-8"))
-    cases = [
-        {keyword.arg: keyword.value for keyword in node.keywords}
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Case"
-    ]
-    return {ast.literal_eval(case["type"]) if "type" in case else "llm" for case in cases}
+def compared_with_sdk() -> Mapping[str, set[str]]:
+    """By source the types for which an SDK makes the call too, as vendors/ has them in a table."""
+    text = (ROOT / "vendors" / "README.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    (_, *types), _, *body = [[cell.strip() for cell in row] for row in rows]
+    return {
+        source: {
+            type_ for type_, sdks in zip(types, cells, strict=True) if sdks not in ("", "none")
+        }
+        for source, *cells in body
+    }
 
 
 def main() -> int:

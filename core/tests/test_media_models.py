@@ -12,17 +12,26 @@ from attrs import evolve
 from core_helpers import ENDPOINT, KEY, Site, failing, finish, provider
 
 import modelplug
-from modelplug.errors import BadReply, ConfigError, InvalidRequest, Refused
+from modelplug.errors import BadReply, ConfigError, InvalidRequest, Refused, Unsupported
 from modelplug.media import Media, Remote
 from modelplug.openai_wire import OpenAIEmbed, OpenAIImageEdit, OpenAIImages, OpenAISpeak
 from modelplug.openai_wire.audio import OpenAITranscribe
-from modelplug.tasks import View, cross_modal_flow
+from modelplug.tasks import (
+    View,
+    cross_modal_flow,
+    edit_flow,
+    image_flow,
+    speak_flow,
+    transcribe_flow,
+)
 from modelplug.testing import FaultServer, Reply
 from modelplug.types import (
     EmbedCall,
     Embeddings,
     ImageCall,
+    Limits,
     Produced,
+    Quirks,
     Segment,
     SpeakCall,
     TranscribeCall,
@@ -147,10 +156,8 @@ def test_a_file_that_is_gone_is_a_refusal() -> None:
 
 
 def test_a_server_that_draws_one_at_a_time_is_asked_as_often() -> None:
-    class OneByOne(OpenAIImages):
-        one_at_a_time = True
-
-    flow = OneByOne(ENDPOINT).flow(evolve(DRAW, options={"n": 2, "size": "s"}))
+    one_by_one = OpenAIImages(evolve(ENDPOINT, limits=Limits(image_batch=1)))
+    flow = one_by_one.flow(evolve(DRAW, options={"n": 2, "size": "s"}))
     step: Any = next(flow)
     parts = [finish(each, told({"data": [{"b64_json": B64}]})) for each in step.flows]
 
@@ -163,7 +170,16 @@ def test_a_server_that_draws_one_at_a_time_is_asked_as_often() -> None:
     ]
     for n in (0, "2", True):
         with pytest.raises(ConfigError):
-            next(OneByOne(ENDPOINT).flow(evolve(DRAW, options={"n": n})))
+            next(one_by_one.flow(evolve(DRAW, options={"n": n})))
+
+
+def test_more_images_than_a_request_draws_have_seeds_of_their_own() -> None:
+    codec = OpenAIImages(evolve(ENDPOINT, limits=Limits(image_batch=2)))
+
+    step: Any = next(codec.flow(evolve(DRAW, options={"n": 3, "seed": 7})))
+
+    sent = [json.loads(next(flow).body) for flow in step.flows]
+    assert [(2, 7), (1, 9)] == [(body["n"], body["seed"]) for body in sent]
 
 
 def test_tv13_an_edit_is_a_form_with_its_images_and_mask() -> None:
@@ -179,6 +195,35 @@ def test_tv13_an_edit_is_a_form_with_its_images_and_mask() -> None:
     assert KEY == request.auth.reveal()
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "why"),
+    [
+        ({"files": [PNG] * 3}, ConfigError, "image editing needs files=[...], 1 to 2 images, and got 3"),
+        ({}, ConfigError, "image editing needs files=[...], 1 to 2 images, and got 0"),
+        ({"files": [PNG], "mask": PNG}, Unsupported, "acme takes no mask; say in the prompt what to change"),
+        ({"resume": "t1"}, Unsupported, "acme's acme-1 has no jobs to resume; leave resume= out"),
+    ],
+)  # fmt: skip
+def test_an_edit_that_the_server_would_refuse_is_not_sent(
+    options: dict[str, Any], error: type[Exception], why: str
+) -> None:
+    limits, quirks = Limits(edit_images=2), Quirks(mask=False)
+    codec = OpenAIImageEdit(evolve(ENDPOINT, limits=limits, quirks=quirks))
+
+    with pytest.raises(error) as caught:
+        next(edit_flow(codec, View(), "a dog", options))
+
+    assert why == str(caught.value)
+
+
+@pytest.mark.parametrize("flow", [speak_flow, transcribe_flow, image_flow])
+def test_only_what_has_jobs_takes_one_up_again(flow: Any) -> None:
+    codec = OpenAIImages(ENDPOINT)
+
+    with pytest.raises(Unsupported, match="has no jobs to resume; leave resume= out"):
+        next(flow(codec, View(), None, {"resume": "t1"}))
+
+
 def test_tv13_several_images_are_repeated_and_urls_are_fetched_first() -> None:
     call = evolve(DRAW, images=[IMAGE, Remote("http://h/x.png")], mask=Remote("http://h/m.png"))
 
@@ -188,11 +233,6 @@ def test_tv13_several_images_are_repeated_and_urls_are_fetched_first() -> None:
 
     assert ["http://h/x.png", "http://h/m.png"] == [r.url for r in requests[:2]]
     assert ["image[]", "image[]", "mask"] == [name for name, _ in requests[2].files]
-
-
-def test_an_edit_needs_an_image() -> None:
-    with pytest.raises(ConfigError, match="image editing needs files="):
-        next(EDITS.flow(DRAW))
 
 
 # Speech.

@@ -276,7 +276,7 @@ def transcribe_flow(
     """One file of sound, as the argument or in `files`."""
     options = {**view.options, **options}
     files: list[Any] = [*([] if given is None else [given]), *options.pop("files", ())]
-    resume = options.pop("resume", "")
+    resume = _job(codec, options)
     if len(files) != 1 and not resume:
         msg = f"a speech-to-text model takes one file, and got {len(files)}"
         raise ConfigError(msg)
@@ -297,7 +297,7 @@ def speak_flow(
 ) -> Flow[Produced]:
     """One text to be spoken."""
     options = {**view.options, **options}
-    resume = options.pop("resume", "")
+    resume = _job(codec, options)
     text = _text_of(given, "a text-to-speech model", resume)
     limit = codec.endpoint.limits.text_chars
     if limit is not None and len(text) > limit:
@@ -312,11 +312,35 @@ def speak_flow(
 def image_flow(
     codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
 ) -> Flow[Produced]:
-    """A prompt; for image editing also `files`, the images, and `mask`."""
+    """A prompt to be drawn; some models take `files` to go by."""
+    images: Produced = yield from codec.flow(_image_call(codec, view, given, options))
+    return images
+
+
+def edit_flow(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> Flow[Produced]:
+    """Images, in `files`, to be changed by a prompt; `mask` marks where."""
+    call = _image_call(codec, view, given, options)
+    count, most = len(call.images), codec.endpoint.limits.edit_images
+    if not call.resume and (count < 1 or count > (most or count)):
+        wanted = f"1 to {most} images, and got {count}" if most else "at least one image"
+        msg = f"image editing needs files=[...], {wanted}"
+        raise ConfigError(msg)
+    images: Produced = yield from codec.flow(call)
+    return images
+
+
+def _image_call(
+    codec: AnyCodec, view: View, given: object, options: Mapping[str, Any]
+) -> ImageCall:
     options = {**view.options, **options}
     files, mask = options.pop("files", ()), options.pop("mask", None)
-    resume = options.pop("resume", "")
-    call = ImageCall(
+    resume = _job(codec, options)
+    if mask is not None and not codec.endpoint.quirks.mask:
+        msg = f"{codec.endpoint.provider} takes no mask; say in the prompt what to change"
+        raise Unsupported(msg)
+    return ImageCall(
         codec.endpoint.model,
         _text_of(given, "an image model", resume),
         [as_file(file) for file in files],
@@ -324,8 +348,16 @@ def image_flow(
         check_options(codec, options),
         resume,
     )
-    images: Produced = yield from codec.flow(call)
-    return images
+
+
+def _job(codec: AnyCodec, options: dict[str, Any]) -> str:
+    """The id of the job to be picked up again, which is taken out of *options*."""
+    resume: str = options.pop("resume", "")
+    if resume and not codec.resumes:
+        who = f"{codec.endpoint.provider}'s {codec.endpoint.model}"
+        msg = f"{who} has no jobs to resume; leave resume= out"
+        raise Unsupported(msg)
+    return resume
 
 
 def _text_of(given: object, who: str, resume: str) -> str:
@@ -346,6 +378,6 @@ FLOWS: Mapping[ModelType, Callable[[AnyCodec, View, object, Mapping[str, Any]], 
     ModelType.STT: transcribe_flow,
     ModelType.TTS: speak_flow,
     ModelType.TEXT2IMAGE: image_flow,
-    ModelType.IMAGE_EDITING: image_flow,
+    ModelType.IMAGE_EDITING: edit_flow,
 }
 """How a model of each type is called. A new type is a line here and its function."""

@@ -148,3 +148,18 @@ def test_an_output_without_a_ranking_is_a_bad_reply(
     played = play(codec("rerank").flow(RerankCall("qwen3-rerank", "q", ["a"])), body)
 
     assert isinstance(played.error, BadReply)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "id"),
+    [
+        ({}, b'{"code": "Throttling", "message": "slower", "request_id": "in-body"}', "in-body"),
+        ({"x-request-id": "in-head"}, b'{"code": "X", "request_id": "in-body"}', "in-head"),
+        ({}, b"<html>bad gateway</html>", None),
+        ({}, b'{"code": "X", "request_id": 7}', None),
+    ],
+)
+def test_an_error_has_the_requests_id_from_the_header_or_else_the_body(
+    headers: dict[str, str], body: bytes, id: str | None, codec: Callable[..., Any]
+) -> None:
+    assert id == codec("rerank").parse_error(Response(429, headers, body)).request_id

@@ -245,7 +245,7 @@ def test_several_images_to_edit_are_numbered(server: FaultServer) -> None:
 
 @pytest.mark.parametrize("count", [0, 4])
 def test_one_to_three_images_are_edited(count: int, server: FaultServer) -> None:
-    with pytest.raises(ConfigError, match=f"one to 3 images, and got {count}"):
+    with pytest.raises(ConfigError, match=f"1 to 3 images, and got {count}"):
         module(server, type="image_editing")("blue", files=[KITE] * count)
 
     assert [] == server.requests

@@ -24,6 +24,7 @@ class OpenAIImages(OpenAICodec[ImageCall, Produced]):
         "background moderation n output_compression output_format quality response_format "
         "seed size style user".split()
     )
+
     def flow(self, call: ImageCall) -> Flow[Produced]:
         """The images, from as many requests as the limit `image-batch` makes of them."""
         call = yield from self.prepare(call)
@@ -45,7 +46,8 @@ class OpenAIImages(OpenAICodec[ImageCall, Produced]):
         if type(wanted) is not int or wanted < 1:
             msg = f"n= counts images from 1, and is {wanted!r}"
             raise ConfigError(msg)
-        calls, seed = [], call.options.get("seed")
+        calls: list[ImageCall] = []
+        seed = call.options.get("seed")
         for at in range(0, wanted, most):
             options = {**call.options, "n": min(most, wanted - at)}
             if most == 1:

@@ -105,9 +105,15 @@ class Timeouts:
 
 @frozen
 class Limits:
-    """What one request may hold; None where the server sets no limit that we know of."""
+    """
+    What one request may hold; None where the server sets no limit that we know of.
+
+    `image_batch` are images to be drawn, `edit_images` those to be changed.
+    """
 
     embed_batch: int | None = None
+    image_batch: int | None = None
+    edit_images: int | None = None
     rerank_documents: int | None = None
     file_bytes: int | None = None
     text_chars: int | None = None
@@ -130,7 +136,7 @@ class Quirks:
     was lost. `only_streams`: it refuses a call that does not stream, so the stream is asked
     for and joined here. Without `empty_turns`, turns of the assistant's that say nothing are
     left out. With `empty_json`, it now and then answers JSON mode with nothing, and is asked
-    once more.
+    once more. Without `mask`, it changes images and takes none that marks where.
 
     `tool_choice` "auto": it knows no other, so a forced call is Unsupported, and for "none"
     the tools stay here. "unless-thinking": a forced call is Unsupported unless the option
@@ -151,6 +157,7 @@ class Quirks:
     empty_turns: bool = True
     empty_json: bool = False
     tool_choice: ToolChoice = "any"
+    mask: bool = True
 
 
 def _expression(_: Any, __: Any, match: str) -> None:

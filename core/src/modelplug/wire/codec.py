@@ -66,6 +66,9 @@ class Codec(Generic[C, R]):
     options: frozenset[str] = frozenset()
     """Names of call options that this wire knows; the manifest may add more."""
 
+    resumes = False
+    """Whether calls may be jobs at the provider, which `resume=` picks up again."""
+
     tuning: type[TuningCodec] | None = None
     """How the provider tunes the models of this codec, where it does."""
 

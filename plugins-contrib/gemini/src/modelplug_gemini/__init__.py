@@ -9,7 +9,7 @@ from modelplug.hookspecs import hookimpl
 from modelplug.types import Endpoint, ModelType
 from modelplug.wire import Codec
 from modelplug_gemini.chat import GeminiChat
-from modelplug_gemini.images import GeminiImageEdit, GeminiImages
+from modelplug_gemini.images import GeminiImages
 from modelplug_gemini.speech import GeminiSpeak, GeminiTranscribe
 from modelplug_gemini.vectors import GeminiCrossModalEmbed, GeminiEmbed
 from modelplug_gemini.wire import GeminiCodec
@@ -22,7 +22,7 @@ CODECS: Mapping[ModelType, type[GeminiCodec[Any, Any]]] = {
     ModelType.STT: GeminiTranscribe,
     ModelType.TTS: GeminiSpeak,
     ModelType.TEXT2IMAGE: GeminiImages,
-    ModelType.IMAGE_EDITING: GeminiImageEdit,
+    ModelType.IMAGE_EDITING: GeminiImages,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from modelplug.errors import BadReply, ConfigError, Filtered, Unsupported
+from modelplug.errors import BadReply, Filtered
 from modelplug.media import Media
 from modelplug.openai_wire import image_of_base64
 from modelplug.types import ImageCall, Produced
@@ -17,15 +17,12 @@ from modelplug_gemini.wire import GENERATION, GeminiCodec
 
 
 class GeminiImages(GeminiCodec[ImageCall, Produced]):
-    """A prompt to images. What the model writes beside them comes out as notes."""
+    """A prompt, and images, to images. What the model writes beside them comes out as notes."""
 
     options = GENERATION | {"aspect_ratio", "image_size"}
 
     def prepare(self, call: ImageCall) -> Flow[ImageCall]:
         """Fetch the images at URLs: the server fetches none."""
-        if call.mask is not None:
-            msg = f"{self.endpoint.provider} takes no mask=; say in the prompt what to change"
-            raise Unsupported(msg)
         images = []
         for image in call.images:
             images.append((yield from self.local_copy(image)))
@@ -46,18 +43,6 @@ class GeminiImages(GeminiCodec[ImageCall, Produced]):
     def parse_response(self, call: ImageCall, response: Response) -> Produced:
         """The images of the answer."""
         return produced(response.json(), call.model, "image")
-
-
-class GeminiImageEdit(GeminiImages):
-    """Images and a prompt to images."""
-
-    def prepare(self, call: ImageCall) -> Flow[ImageCall]:
-        """Fetch the images at URLs; at least one is needed."""
-        if not call.images:
-            msg = "image editing needs files=[...], at least one image"
-            raise ConfigError(msg)
-        prepared = yield from super().prepare(call)
-        return prepared
 
 
 def produced(raw: Any, model: str, what: str) -> Produced:

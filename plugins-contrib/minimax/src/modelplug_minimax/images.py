@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelplug.errors import BadReply, ConfigError, Unsupported
-from modelplug.media import Remote
 from modelplug.openai_wire import OpenAIImages
 from modelplug.types import ImageCall, Produced
-from modelplug.wire import Flow
 from modelplug_minimax.wire import MiniMaxCodec
 
 _SIDES = re.compile(r"(\d+)[x*](\d+)")
@@ -26,14 +24,6 @@ class MiniMaxImages(MiniMaxCodec[ImageCall, Produced], OpenAIImages):
         "aigc_watermark aspect_ratio height n prompt_optimizer response_format seed size style "
         "subject_reference width".split()
     )
-
-    def flow(self, call: ImageCall) -> Flow[Produced]:
-        """The images; MiniMax draws at once, so there is no task to resume."""
-        if call.resume:
-            msg = f"{self.endpoint.provider} draws at once and has no tasks; leave resume= out"
-            raise Unsupported(msg)
-        result = yield from super().flow(call)
-        return result
 
     def payload(self, call: ImageCall) -> dict[str, Any]:
         """The request body. Images come inside the reply, unless URLs are asked for."""
@@ -52,8 +42,8 @@ class MiniMaxImages(MiniMaxCodec[ImageCall, Produced], OpenAIImages):
             **options,
         }
         for image in call.images:
-            uri = image.url if isinstance(image, Remote) else image.data_uri()
-            payload["subject_reference"] = [{"type": "character", "image_file": uri}]
+            who = {"type": "character", "image_file": image.address}
+            payload["subject_reference"] = [who]
         return payload
 
     def items(self, raw: Any) -> list[Mapping[str, Any]]:

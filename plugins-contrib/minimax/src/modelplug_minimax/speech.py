@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelplug.errors import BadReply, Unsupported
+from modelplug.errors import BadReply
 from modelplug.media import Media, sniff
 from modelplug.types import Produced, SpeakCall
 from modelplug.wire import Flow, Request, Response
@@ -58,9 +58,6 @@ class MiniMaxSpeak(MiniMaxCodec[SpeakCall, Produced]):
 
     def flow(self, call: SpeakCall) -> Flow[Produced]:
         """The sound, which a reply holds as hex, or at a URL that is fetched at once."""
-        if call.resume:
-            msg = f"{self.endpoint.provider} speaks at once and has no tasks; leave resume= out"
-            raise Unsupported(msg)
         response = yield from self.send(self.build_request(call))
         with self.reading(response):
             pieces, raw = _pieces(response, streamed=_streams(call))

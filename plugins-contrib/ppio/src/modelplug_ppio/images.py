@@ -8,11 +8,11 @@ from typing import Any
 
 from attrs import evolve
 
-from modelplug.errors import BadReply, ConfigError, Unsupported
+from modelplug.errors import BadReply, ConfigError
 from modelplug.media import Media, Remote
 from modelplug.openai_wire import OpenAIImages
 from modelplug.types import ImageCall, Produced
-from modelplug.wire import Flow, Request, Together
+from modelplug.wire import Flow, Request
 from modelplug_ppio.wire import PPIOCodec, is_one_of
 
 _SIZE = re.compile(r"(\d+)[x*](\d+)")
@@ -23,22 +23,14 @@ class PPIOImages(PPIOCodec[ImageCall, Produced], OpenAIImages):
     """POST /v3/<model> or, as a task, /v3/async/<model>."""
 
     path = ""
+    resumes = True
     options = frozenset(
         "aspect_ratio background max_images n output_format quality seed "
         "sequential_image_generation size use_pre_llm watermark watermark_enabled".split()
     )
 
-    def flow(self, call: ImageCall) -> Flow[Produced]:
-        """The images, as bytes. Where a model has no `n` each is a request of its own."""
-        call = yield from self.prepare(call)
-        calls = _one_by_one(call)
-        if len(calls) == 1:
-            result = yield from self._draw(calls[0])
-            return result
-        parts: list[Produced] = yield Together([self._draw(one) for one in calls])
-        return Produced(tuple(media for part in parts for media in part.media), call.model)
-
-    def _draw(self, call: ImageCall) -> Flow[Produced]:
+    def draw(self, call: ImageCall) -> Flow[Produced]:
+        """The images of one request, which some models take as a task."""
         response = yield from self.finished(self.build_request(call), call.resume)
         with self.reading(response):
             result = yield from self.collect(call, response.json())
@@ -68,12 +60,6 @@ class PPIOImageEdit(PPIOImages):
 
     def prepare(self, call: ImageCall) -> Flow[ImageCall]:
         """Gemini takes URLs or bytes, and not some of each: then the URLs are fetched."""
-        if call.mask is not None:
-            msg = f"{self.endpoint.provider} takes no mask; say in the prompt what to change"
-            raise Unsupported(msg)
-        if not call.images and not call.resume:
-            msg = "image editing needs files=[...], at least one image"
-            raise ConfigError(msg)
         kinds = {type(image) for image in call.images}
         if not is_one_of(call.model, "gemini-*") or len(kinds) == 1:
             return call
@@ -93,19 +79,17 @@ def _given(model: str, images: Sequence[Media | Remote]) -> dict[str, Any]:
         return {}
     if is_one_of(model, "gemini-*"):
         field = "image_urls" if isinstance(images[0], Remote) else "image_base64s"
-        return {field: [_uri(image, bare=True) for image in images]}
+        return {field: [_bare(image) for image in images]}
     if not is_one_of(model, "qwen-image*"):
-        return {"images": [_uri(image) for image in images]}
+        return {"images": [image.address for image in images]}
     if len(images) > 1:
         msg = f"{model} changes one image, and got {len(images)}"
         raise ConfigError(msg)
-    return {"image": _uri(images[0], bare=True)}
+    return {"image": _bare(images[0])}
 
 
-def _uri(image: Media | Remote, *, bare: bool = False) -> str:
-    if isinstance(image, Remote):
-        return image.url
-    return image.base64() if bare else image.data_uri()
+def _bare(image: Media | Remote) -> str:
+    return image.url if isinstance(image, Remote) else image.base64()
 
 
 def _url(item: Any) -> str:
@@ -125,17 +109,3 @@ def _size(model: str, size: object) -> dict[str, Any]:
         return {"width": int(sides[1]), "height": int(sides[2])}
     between = [sign for pattern, sign in _SEPARATORS.items() if is_one_of(model, pattern)]
     return {"size": between[0].join(sides.groups()) if sides and between else size}
-
-
-def _one_by_one(call: ImageCall) -> list[ImageCall]:
-    """*call* for each of the `n` images, with different seeds; gpt-image has `n` itself."""
-    wanted = call.options.get("n", 1)
-    if type(wanted) is not int or wanted < 1:
-        msg = f"n= counts images from 1, and is {wanted!r}"
-        raise ConfigError(msg)
-    if is_one_of(call.model, "gpt-image*") or call.resume:
-        return [call]
-    options = {name: value for name, value in call.options.items() if name != "n"}
-    seed = call.options.get("seed")
-    seeds = [{"seed": seed + at} if type(seed) is int else {} for at in range(wanted)]
-    return [evolve(call, options=options | one) for one in seeds]

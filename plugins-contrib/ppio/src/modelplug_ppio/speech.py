@@ -52,6 +52,7 @@ class PPIOSpeak(PPIOCodec[SpeakCall, Produced]):
     `async/minimax-speech-...` as the model is the same as a task, for long texts.
     """
 
+    resumes = True
     options = frozenset({*_VOICE, *_AUDIO, "language_boost"})
 
     def build_request(self, call: SpeakCall) -> Request:

@@ -55,5 +55,4 @@ class ArkCrossModalEmbed(OpenAIEmbed):
 def _part(given: str | Media | Remote) -> dict[str, Any]:
     if isinstance(given, str):
         return {"type": "text", "text": given}
-    url = given.url if isinstance(given, Remote) else given.data_uri()
-    return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "image_url", "image_url": {"url": given.address}}

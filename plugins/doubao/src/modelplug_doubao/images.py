@@ -6,13 +6,9 @@ from typing import Any
 
 import orjson
 
-from modelplug.errors import ConfigError, Unsupported
-from modelplug.media import Remote
 from modelplug.openai_wire import OpenAIImages
 from modelplug.types import ImageCall, Produced
 from modelplug.wire import Flow, Response
-
-_MOST_IMAGES = 14
 
 
 class ArkImages(OpenAIImages):
@@ -23,7 +19,6 @@ class ArkImages(OpenAIImages):
         "sequential_image_generation sequential_image_generation_options size tools "
         "watermark".split()
     )
-    one_at_a_time = True
 
     def collect(self, call: ImageCall, raw: Any) -> Flow[Produced]:
         """The images that were made; where all of them were refused, the first refusal."""
@@ -36,21 +31,11 @@ class ArkImages(OpenAIImages):
 
 
 class ArkImageEdit(ArkImages):
-    """Up to 14 images, as URLs or data URIs; seededit takes one and keeps its size."""
+    """Images as URLs or data URIs; seededit takes one and keeps its size."""
 
     def payload(self, call: ImageCall) -> dict[str, Any]:
         """The request body."""
-        if call.mask is not None:
-            msg = f"{self.endpoint.provider} takes no mask; say in the prompt what to change"
-            raise Unsupported(msg)
-        one_only = "seededit" in call.model.lower()
-        most = 1 if one_only else _MOST_IMAGES
-        if not 1 <= len(call.images) <= most:
-            msg = f"{call.model} needs files=[...], 1 to {most} images, and got {len(call.images)}"
-            raise ConfigError(msg)
-        images = [
-            image.url if isinstance(image, Remote) else image.data_uri() for image in call.images
-        ]
-        if one_only:
+        images = [image.address for image in call.images]
+        if "seededit" in call.model.lower():
             return {"size": "adaptive", **super().payload(call), "image": images[0]}
         return {**super().payload(call), "image": images}

@@ -23,6 +23,7 @@ class SpeechTranscribe(SpeechCodec[TranscribeCall, Transcript]):
     Options go into `request`, but for `format` of the sound, which jobs want to know.
     """
 
+    resumes = True
     options = frozenset("enable_itn enable_punc format".split())
 
     def flow(self, call: TranscribeCall) -> Flow[Transcript]:

@@ -137,6 +137,13 @@ class DashScope(OpenAICodec[C, R]):
         family, dot, _ = (code or "").partition(".")
         return message, code, family if dot else type_
 
+    def parse_error(self, response: Response) -> CallError:
+        """The error; the request's id is documented in the body, and in a header (2026-11)."""
+        error = super().parse_error(response)
+        if error.request_id is None and isinstance(id := _body(response).get("request_id"), str):
+            error.request_id = id
+        return error
+
     # Tasks.
 
     def submitted(self, request: Request) -> Flow[str]:
@@ -260,8 +267,14 @@ class DashScope(OpenAICodec[C, R]):
 
 
 def _holds_code(response: Response) -> bool:
+    code = _body(response).get("code")
+    return isinstance(code, str) and code != ""
+
+
+def _body(response: Response) -> Mapping[str, Any]:
+    """The JSON object of *response*; empty if it is something else, such as a proxy's page."""
     try:
         data = response.json()
     except BadReply:
-        return False
-    return isinstance(data, dict) and isinstance(data.get("code"), str) and data["code"] != ""
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -27,6 +27,7 @@ OLD = (
 class QwenImages(DashScope[ImageCall, Produced], OpenAIImages):
     """multimodal-generation; image-synthesis, as a task, for older models."""
 
+    resumes = True
     options = frozenset("n negative_prompt prompt_extend seed size watermark".split())
     old_route = "/services/aigc/text2image/image-synthesis"
 
@@ -76,7 +77,7 @@ class QwenImages(DashScope[ImageCall, Produced], OpenAIImages):
 
     def payload(self, call: ImageCall) -> dict[str, Any]:
         """The body of the newer routes: the images and the prompt as one user's turn."""
-        content = [{"image": address(image)} for image in call.images]
+        content = [{"image": image.address} for image in call.images]
         content.append({"text": call.prompt})
         turn: dict[str, Any] = {"role": "user", "content": content}
         return _body(call, {"messages": [turn]}, parameters(call))
@@ -140,7 +141,7 @@ class QwenImageEdit(QwenImages):
 
     def old_input(self, call: ImageCall) -> dict[str, Any]:
         """wanx2.1-imageedit takes one image and a function, wan2.5-i2i several images."""
-        addresses = [address(image) for image in call.images]
+        addresses = [image.address for image in call.images]
         if not matches(call.model, ("*-imageedit*",)):
             return {"prompt": call.prompt, "images": addresses}
         if len(addresses) > 1:
@@ -151,11 +152,6 @@ class QwenImageEdit(QwenImages):
             "prompt": call.prompt,
             "base_image_url": addresses[0],
         }
-
-
-def address(image: Media | Remote) -> str:
-    """*image* as its URL, or as a data URI."""
-    return image.url if isinstance(image, Remote) else image.data_uri()
 
 
 def parameters(call: ImageCall) -> dict[str, Any]:

@@ -59,7 +59,6 @@ class QwenSpeak(DashScope[SpeakCall, Produced]):
         if matches(call.model, ELSEWHERE):
             msg = f"{call.model} is for conversations; use qwen3-tts-flash or cosyvoice-v3"
             raise Unsupported(msg)
-        self._check_begun(call)
         payload: dict[str, Any] = {"model": call.model, "input": {"text": call.text}}
         if matches(call.model, SYNTHESIZER):
             if "voice" not in call.options:
@@ -71,7 +70,6 @@ class QwenSpeak(DashScope[SpeakCall, Produced]):
         return self.native("/services/aigc/multimodal-generation/generation", payload)
 
     def _live(self, call: SpeakCall) -> Flow[Produced]:
-        self._check_begun(call)
         parameters: dict[str, Any] = {"format": "mp3", **call.options}
         told = {"text": call.text}
         payload = {
@@ -98,8 +96,3 @@ class QwenSpeak(DashScope[SpeakCall, Produced]):
         mime = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg"}.get(kind, "")
         sound = Media(heard.sound, mime or f"audio/{kind}")
         return Produced((sound,), call.model, usage_of(heard.usage), raw={"usage": heard.usage})
-
-    def _check_begun(self, call: SpeakCall) -> None:
-        if call.resume:
-            msg = f"{call.model} speaks at once and has no tasks; leave resume= out"
-            raise Unsupported(msg)

@@ -38,6 +38,7 @@ class QwenTranscribe(DashScope[TranscribeCall, Transcript]):
     What else a task takes is told by its model's page: give it in `extra_body`.
     """
 
+    resumes = True
     options = frozenset(
         "asr_options channel_id diarization_enabled enable_itn enable_words language "
         "format language_hints prompt sample_rate".split()

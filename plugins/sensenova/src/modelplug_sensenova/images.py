@@ -6,21 +6,16 @@ from typing import Any
 
 from attrs import evolve
 
-from modelplug.errors import ConfigError, Unsupported
-from modelplug.media import Media, Remote
 from modelplug.openai_wire import OpenAIImages
 from modelplug.types import ImageCall, Produced
 from modelplug.wire import Flow, Request
 from modelplug_sensenova.codec import SenseNovaCodec
-
-_MOST_IMAGES = 5
 
 
 class PlanImages(SenseNovaCodec[ImageCall, Produced], OpenAIImages):
     """POST /images/generations, one image a request."""
 
     options = frozenset("n output_format prompt_extend response_format size watermark".split())
-    one_at_a_time = True
 
 
 class PlanImageEdit(PlanImages):
@@ -48,24 +43,9 @@ class PlanImageEdit(PlanImages):
             images.append((yield from self.local_copy(image)))
         return evolve(call, images=images)
 
-    def flow(self, call: ImageCall) -> Flow[Produced]:
-        """The whole call."""
-        if call.mask is not None:
-            msg = f"{self.endpoint.provider} takes no mask; say in the prompt what to change"
-            raise Unsupported(msg)
-        if not 1 <= len(call.images) <= _MOST_IMAGES:
-            msg = (
-                f"image editing needs files=[...], 1 to {_MOST_IMAGES} images, "
-                f"and got {len(call.images)}"
-            )
-            raise ConfigError(msg)
-        call = yield from self.prepare(call)
-        made = yield from super().flow(call)
-        return made
-
     def payload(self, call: ImageCall) -> dict[str, Any]:
         """The request body."""
-        payload, uris = super().payload(call), [_uri(image) for image in call.images]
+        payload, uris = super().payload(call), [image.address for image in call.images]
         if not _is_older(call):
             return {**payload, "images": [{"image_url": uri} for uri in uris]}
         names = ["image", *(f"image{place}" for place in range(2, len(uris) + 1))]
@@ -74,7 +54,3 @@ class PlanImageEdit(PlanImages):
 
 def _is_older(call: ImageCall) -> bool:
     return call.model.lower().startswith("sensenova-u1-")
-
-
-def _uri(image: Media | Remote) -> str:
-    return image.url if isinstance(image, Remote) else image.data_uri()

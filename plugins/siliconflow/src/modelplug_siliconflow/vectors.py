@@ -23,7 +23,7 @@ class SiliconFlowCrossModalEmbed(OpenAIEmbed):
 def _item(given: str | Media | Remote) -> dict[str, str]:
     if isinstance(given, str):
         return {"text": given}
-    return {"image": given.url if isinstance(given, Remote) else given.data_uri()}
+    return {"image": given.address}
 
 
 class SiliconFlowRerank(OpenAIRerank):
