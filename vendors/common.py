@@ -4,7 +4,8 @@ The same call made twice, by a vendor's own SDK and by modelplug, and where the 
 A vendor's file has a `Test...` class that inherits `VendorSuite`, with its calls as `cases` and
 what differs on purpose in `explained`. Both sides speak to a loopback server that gives the
 provider's recorded replies, and what the SDK read must be what the recording says: a reply that
-the vendor's SDK cannot read is no reply of that vendor.
+the vendor's SDK cannot read is no reply of that vendor. So with errors, each of which the SDK
+must tell as modelplug does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, ClassVar
 import pytest
 
 import modelplug as mp
+from modelplug.errors import CallError
 from modelplug.testing import Expected, FaultServer, Recorded, Replies, Request, block_network
 
 KEY = "key-of-nobody-which-opens-nothing"
@@ -62,6 +64,16 @@ class Case:
     type: str = "llm"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What an error of an SDK tells; None where it does not tell that."""
+
+    status: int
+    code: object = None
+    message: str | None = None
+    request_id: str | None = None
+
+
 def taken_by(method: Callable[..., Any]) -> frozenset[str]:
     """The names of what *method* takes."""
     return frozenset(inspect.signature(method).parameters)
@@ -71,10 +83,11 @@ class VendorSuite:
     """
     What the vendor's SDK says about a provider's requests and replies.
 
-    `source` is the provider, `base_path` what its base URL ends with, `replies` the folders of
-    recorded replies, first found first. With a `host` both sides call that name, with the
-    server as their HTTP proxy: for a provider that speaks otherwise to its own host. `key` is
-    what modelplug is given, with KEY in it.
+    `source` is the provider, `package` the name under which pip knows the SDK, `base_path` what
+    the provider's base URL ends with, `replies` the folders of recorded replies, first found
+    first. With a `host` both sides call that name, with the server as their HTTP proxy: for a
+    provider that speaks otherwise to its own host. `key` is what modelplug is given, with KEY in
+    it.
 
     `explained` gives the reason for each difference, by (case, field), where a field is
     `method`, `path`, `query`, `header NAME`, `part NAME` or a path into the JSON body; of the
@@ -82,11 +95,14 @@ class VendorSuite:
     the SDK tells that it is one; with `sends_nulls` it writes null for what was not given,
     which is no difference.
 
+    `only_blocking` gives the reason for each case that is not made with the asyncio client.
+
     `knows` are the names of what the SDK's method for a type takes, and `unknown` gives the
     reason for each call option, by (type, option), that is none of them.
     """
 
     source: ClassVar[str]
+    package: ClassVar[str]
     base_path: ClassVar[str] = "/v1"
     host: ClassVar[str] = ""
     key: ClassVar[str] = KEY
@@ -95,6 +111,7 @@ class VendorSuite:
     explained: ClassVar[Mapping[tuple[str, str], str]] = {}
     knows: ClassVar[Mapping[str, frozenset[str]]] = {}
     unknown: ClassVar[Mapping[tuple[str, str], str]] = {}
+    only_blocking: ClassVar[Mapping[str, str]] = {}
     of_the_sdk: ClassVar[Sequence[str]] = ()
     sends_nulls: ClassVar[bool] = False
 
@@ -112,9 +129,15 @@ class VendorSuite:
 
     @classmethod
     def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """One test for each case."""
+        """One test for each case, and for each recorded error."""
         if "case" in metafunc.fixturenames:
             metafunc.parametrize("case", cls.cases, ids=[case.name for case in cls.cases])
+        if "awaited" in metafunc.fixturenames:
+            awaited = [case for case in cls.cases if case.name not in cls.only_blocking]
+            metafunc.parametrize("awaited", awaited, ids=[case.name for case in awaited])
+        if "failure" in metafunc.fixturenames:
+            failures = Replies(*cls.replies).errors()
+            metafunc.parametrize("failure", failures, ids=[failure.file for failure in failures])
 
     @pytest.fixture(autouse=True)
     def _stay_on_this_machine(self) -> Iterator[None]:
@@ -152,12 +175,7 @@ class VendorSuite:
         case.ours(self._module(case, server))
         ours = server.requests[len(theirs) :]
 
-        found = {
-            where: two
-            for where, two in _differences(theirs, ours, self.read_by_server).items()
-            if where.partition("header ")[2] not in self.of_the_sdk
-            and not (self.sends_nulls and two == (None, ABSENT))
-        }
+        found = self.differences(theirs, ours)
 
         reasons = {where: why for (name, where), why in self.explained.items() if name == case.name}
         unexplained = {where: two for where, two in found.items() if where not in reasons}
@@ -180,6 +198,17 @@ class VendorSuite:
         assert {name for name, _ in self.explained} <= names
         assert all(self.explained.values())
 
+    def differences(
+        self, theirs: Sequence[Request], ours: Sequence[Request]
+    ) -> dict[str, tuple[object, object]]:
+        """(theirs, ours) by the name of each field that differs, and means something."""
+        return {
+            where: two
+            for where, two in _differences(theirs, ours, self.read_by_server).items()
+            if where.partition("header ")[2] not in self.of_the_sdk
+            and not (self.sends_nulls and two == (None, ABSENT))
+        }
+
     def _serve(self, case: Case, server: FaultServer) -> Recorded:
         recorded = Replies(*self.replies)[case.reply]
         server.answer(*recorded.replies_from(server.origin))
@@ -198,7 +227,65 @@ class VendorSuite:
             type=case.type,
             url=self.origin(server) + self.base_path,
             api_key=self.key,
+            max_retries=0,
         )
+
+
+class ErrorSuite(VendorSuite):
+    """
+    A suite whose SDK tells of an error its status and more.
+
+    `unlike` gives the reason for each difference between the errors of both, by (recorded
+    error, field of Told); `id_header` is where a request's id comes, unless it is in the body.
+    """
+
+    unlike: ClassVar[Mapping[tuple[str, str], str]] = {}
+    id_header: ClassVar[str] = "x-request-id"
+
+    def told(self, error: Exception) -> Told:
+        """What the SDK's *error* tells; asserts that its class is the one for its status."""
+        raise NotImplementedError
+
+    def test_an_error_tells_the_vendors_sdk_what_it_tells_modelplug(
+        self, failure: Recorded, server: FaultServer
+    ) -> None:
+        case = self.cases[0]
+        headers = dict(failure.reply.headers)
+        id = headers.pop("x-request-id")
+        if self.id_header:
+            headers[self.id_header] = id
+        server.answer(failure.reply.but(headers=headers))
+        with pytest.raises(Exception) as theirs:  # noqa: PT011 - told() looks at its class
+            case.theirs(self.sdk(server), case.model)
+        with pytest.raises(CallError) as ours:
+            case.ours(self._module(case, server))
+
+        told = self.told(theirs.value)
+
+        found = _unlike(told, ours.value)
+        reasons = {name for (file, name) in self.unlike if file == failure.file}
+        assert reasons == set(found), found
+
+    def test_each_error_that_is_told_otherwise_is_recorded_and_has_a_reason(self) -> None:
+        recorded = {failure.file for failure in Replies(*self.replies).errors()}
+
+        assert {file for file, _ in self.unlike} <= recorded
+        assert all(self.unlike.values())
+
+
+def _unlike(told: Told, error: CallError) -> dict[str, tuple[object, object]]:
+    """(theirs, ours) by the name of each field that the SDK's error tells otherwise than ours."""
+    pairs = {
+        "status": (told.status, error.status),
+        "code": (told.code and str(told.code), error.code),
+        "message": (told.message, str(error)),
+        "request_id": (told.request_id, error.request_id),
+    }
+    return {
+        name: (one, other)
+        for name, (one, other) in pairs.items()
+        if one and (one not in str(other) if name == "message" else one != other)
+    }
 
 
 def _both_tell(

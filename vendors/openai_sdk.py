@@ -4,72 +4,38 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import openai
-from common import KEY, VendorSuite
+from common import KEY, Case, ErrorSuite, Told
+from usual import (
+    ASKED,
+    CITY,
+    JSON_ASKED,
+    KITE,
+    SILENCE,
+    TOOL_TURNS,
+    TOOLS,
+    Theirs,
+    data_url,
+    usual,
+)
 
-from modelplug.testing import OPENAI, FaultServer
+from modelplug.testing import FaultServer
 
-KITE = OPENAI / "inputs" / "kite.png"
-SILENCE = OPENAI / "inputs" / "silence.wav"
-
-ASKED = [{"role": "user", "content": "2+2?"}]
-TOOLS: list[dict[str, Any]] = [
-    {
-        "type": "function",
-        "function": {
-            "name": "weather",
-            "description": "The weather of a city.",
-            "parameters": {
-                "type": "object",
-                "properties": {"city": {"type": "string"}},
-                "required": ["city"],
-            },
-        },
-    },
-    {
-        "type": "function",
-        "function": {
-            "name": "clock",
-            "description": "The time.",
-            "parameters": {"type": "object", "properties": {}},
-        },
-    },
-]
-TOOL_TURNS: list[dict[str, Any]] = [
-    {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": "Zürich?"},
-    {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [
-            {
-                "id": "call_a",
-                "type": "function",
-                "function": {"name": "weather", "arguments": '{"city":"Zürich"}'},
-            }
-        ],
-    },
-    {"role": "tool", "tool_call_id": "call_a", "content": "rain"},
-]
-CITY = {
-    "title": "City",
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "people": {"type": "integer"}},
-    "required": ["name", "people"],
-    "additionalProperties": False,
+NAMED: Any = {
+    "type": "json_schema",
+    "json_schema": {"name": "City", "schema": CITY, "strict": True},
 }
 
 
-def data_url(file: Path, mime: str) -> str:
-    """The bytes of *file* as a data URL."""
-    return f"data:{mime};base64,{base64.b64encode(file.read_bytes()).decode()}"
-
-
-class OpenAISuite(VendorSuite):
+class OpenAISuite(ErrorSuite):
     """A vendor whose documentation calls its API with OpenAI's SDK."""
+
+    package = "openai"
 
     def sdk(self, server: FaultServer) -> openai.OpenAI:
         """OpenAI's client."""
@@ -77,11 +43,47 @@ class OpenAISuite(VendorSuite):
             api_key=KEY, base_url=self.origin(server) + self.base_path, max_retries=0, timeout=10
         )
 
+    def told(self, error: Exception) -> Told:
+        """What OpenAI's SDK reads from an error."""
+        return stainless_told(error, openai)
 
-def chat(sdk: openai.OpenAI, model: str, **options: Any) -> dict[str, Any]:
+
+def stainless_told(
+    error: Any, sdk: Any, prefix: str = "", more: Mapping[int, str] | None = None
+) -> Told:
+    """
+    What *error* tells, of an SDK made by https://www.stainless.com or after its manner.
+
+    *more* names, by status, the classes that not all of these have.
+    """
+    named = (more or {}) | {
+        400: "BadRequestError",
+        401: "AuthenticationError",
+        403: "PermissionDeniedError",
+        404: "NotFoundError",
+        409: "ConflictError",
+        422: "UnprocessableEntityError",
+        429: "RateLimitError",
+    }
+    other = "InternalServerError" if error.status_code >= 500 else "APIStatusError"
+    assert getattr(sdk, prefix + named.get(error.status_code, other)) is type(error)
+    body = error.body if isinstance(error.body, dict) else {}
+    return Told(
+        status=error.status_code,
+        code=body.get("code"),
+        message=body.get("message"),
+        request_id=getattr(error, "request_id", None),
+    )
+
+
+def ppio_told(told: Told, error: Any) -> Told:
+    """The same for PPIO, where `code` repeats the status and the word is elsewhere."""
+    return replace(told, code=error.body.get("reason")) if isinstance(error.body, dict) else told
+
+
+def chat(sdk: Any, model: str, **options: Any) -> dict[str, Any]:
     """A chat in one piece."""
-    reply = sdk.chat.completions.create(model=model, **({"messages": ASKED} | options))
-    return completion(reply)
+    return completion(sdk.chat.completions.create(model=model, **({"messages": ASKED} | options)))
 
 
 def completion(reply: Any) -> dict[str, Any]:
@@ -107,12 +109,11 @@ def stream(sdk: openai.OpenAI, model: str, **options: Any) -> dict[str, Any]:
         return completion(events.get_final_completion())
 
 
-def chunks(sdk: openai.OpenAI, model: str, **options: Any) -> dict[str, Any]:
+def chunks(sdk: Any, model: str, **options: Any) -> dict[str, Any]:
     """A chat streamed, its chunks added up here: for fields that the SDK does not know."""
     text, thought, usage = "", "", None
-    for chunk in sdk.chat.completions.create(
-        model=model, stream=True, **({"messages": ASKED} | options)
-    ):
+    given = {"messages": ASKED, "stream_options": {"include_usage": True}} | options
+    for chunk in sdk.chat.completions.create(model=model, stream=True, **given):
         usage = chunk.usage or usage
         for choice in chunk.choices:
             text += choice.delta.content or ""
@@ -123,22 +124,49 @@ def chunks(sdk: openai.OpenAI, model: str, **options: Any) -> dict[str, Any]:
     return {"text": text, "usage": counted} | ({"reasoning": thought} if thought else {})
 
 
-def vectors(reply: Any) -> dict[str, Any]:
-    """What an embedding reply holds, in the order of the inputs; the SDK leaves it as it came."""
-    items = sorted(reply.data, key=lambda item: item.index)
-    return {"value": [[round(x, 6) for x in item.embedding] for item in items]}
-
-
-def look(sdk: openai.OpenAI, model: str, **options: Any) -> dict[str, Any]:
+def look(sdk: Any, model: str, **options: Any) -> dict[str, Any]:
     """A chat with an image."""
     image = {"type": "image_url", "image_url": {"url": data_url(KITE, "image/png")}}
     parts = [{"type": "text", "text": "2+2?"}, image]
     return chat(sdk, model, messages=[{"role": "user", "content": parts}], **options)
 
 
-def embed(sdk: openai.OpenAI, model: str, texts: Any, **options: Any) -> dict[str, Any]:
+_USUAL: dict[str, Theirs] = {
+    "chat": chat,
+    "stream": chunks,
+    "tools": partial(chat, tools=TOOLS),
+    "tool-turns": partial(chat, messages=TOOL_TURNS, tools=TOOLS),
+    "image-input": look,
+    "schema": partial(chat, response_format=NAMED),
+    "json-object": partial(chat, messages=JSON_ASKED, response_format={"type": "json_object"}),
+}
+
+
+def usual_chats(
+    llm: str,
+    vlm: str,
+    *,
+    replies: Mapping[str, str] | None = None,
+    without: tuple[str, ...] = (),
+    **options: Any,
+) -> tuple[Case, ...]:
+    """The usual cases, each made with *options* besides."""
+    calls = {name: call for name, call in _USUAL.items() if name not in without}
+    return usual(
+        {name: partial(call, **options) for name, call in calls.items()}, llm, vlm, replies
+    )
+
+
+def vectors(reply: Any) -> dict[str, Any]:
+    """What an embedding reply holds, in the order of the inputs; the SDK leaves it as it came."""
+    items = sorted(reply.data, key=lambda item: item.index)
+    return {"value": [[round(x, 6) for x in item.embedding] for item in items]}
+
+
+def embed(sdk: Any, model: str, *, texts: Any = ("a", "b"), **options: Any) -> dict[str, Any]:
     """Embeddings of a list, or of one text."""
-    found = vectors(sdk.embeddings.create(model=model, input=texts, **options))
+    given = texts if isinstance(texts, str) else list(texts)
+    found = vectors(sdk.embeddings.create(model=model, input=given, **options))
     return {"value": found["value"][0]} if isinstance(texts, str) else found
 
 
@@ -146,6 +174,18 @@ def transcribe(sdk: openai.OpenAI, model: str, **options: Any) -> dict[str, Any]
     """A transcription; left alone, the SDK calls a wav what Python does, audio/x-wav."""
     file = (SILENCE.name, SILENCE.read_bytes(), "audio/wav")
     return {"text": sdk.audio.transcriptions.create(model=model, file=file, **options).text}
+
+
+def draw(sdk: Any, model: str, *, length: int = 73, **options: Any) -> dict[str, Any]:
+    """Images, each of *length* bytes where the reply tells but their addresses."""
+    return drawn(sdk.images.generate(model=model, **options), length)
+
+
+def drawn(reply: Any, length: int = 0) -> dict[str, Any]:
+    """What a reply with images holds."""
+    made = [item for item in reply.data if item.url or item.b64_json]
+    lengths = [len(base64.b64decode(item.b64_json)) if item.b64_json else length for item in made]
+    return {"media": [{"mime": "image/png", "size": length} for length in lengths]}
 
 
 def _usage(usage: Any) -> dict[str, int]:

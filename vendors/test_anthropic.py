@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anthropic
-from common import KEY, REPLIES, ROOT, Case, VendorSuite, taken_by
-from openai_sdk import ASKED, CITY, KITE, TOOL_TURNS, TOOLS
+from blocking import AsyncClient
+from common import KEY, REPLIES, ROOT, Case, ErrorSuite, Told, taken_by
+from openai_sdk import stainless_told
+from usual import ASKED, CITY, KITE, TOOLS, usual
 
 from modelplug.testing import FaultServer
 
@@ -85,10 +89,22 @@ _OLDER = "models up to 4.6 take it, with the older version of the API"
 _KEY = "x-api-key is documented as well; the SDK changed to a bearer key with version 2.0"
 
 
-class TestAnthropic(VendorSuite):
+_CLASSES = {
+    402: "PaymentRequiredError",
+    408: "RequestTimeoutError",
+    413: "ContentTooLargeError",
+    503: "ServiceUnavailableError",
+    504: "GatewayTimeoutError",
+    529: "OverloadedError",
+}
+
+
+class TestAnthropic(AsyncClient, ErrorSuite):
     source = "anthropic"
+    package = "anthropic"
     base_path = ""
     host = "api.anthropic.com"  # other hosts get the key in two headers
+    id_header = "request-id"
     replies = (ROOT / "plugins-contrib/anthropic/tests/replies", REPLIES)
     knows = {"llm": taken_by(anthropic.resources.Messages.create)}
     unknown = {
@@ -101,13 +117,23 @@ class TestAnthropic(VendorSuite):
         ("llm", "betas"): "the SDK has it on its beta methods alone",
     }
     cases = (
-        Case(name="chat", reply="chat.json", model=LLM, theirs=message, ours=lambda m: m("2+2?")),
-        Case(
-            name="stream",
-            reply="chat.sse",
-            model=LLM,
-            theirs=stream,
-            ours=lambda m: list(m.events("2+2?")),
+        *usual(
+            {
+                "chat": message,
+                "stream": stream,
+                "tools": partial(message, tools=[WEATHER, CLOCK]),
+                "tool-turns": partial(
+                    message, system="Be brief.", messages=TURNS, tools=[WEATHER, CLOCK]
+                ),
+                "image-input": look,
+                "schema": partial(
+                    message,
+                    output_config={"format": {"type": "json_schema", "schema": CITY}},
+                ),
+            },
+            LLM,
+            LLM,
+            {"image-input": "image.json", "schema": "message-city.json"},
         ),
         Case(
             name="options",
@@ -134,14 +160,7 @@ class TestAnthropic(VendorSuite):
             ),
         ),
         Case(
-            name="image-input",
-            reply="image.json",
-            model=LLM,
-            theirs=look,
-            ours=lambda m: m("2+2?", files=[KITE]),
-        ),
-        Case(
-            name="tools",
+            name="tools-required",
             reply="tools.json",
             model=LLM,
             theirs=lambda sdk, model: message(
@@ -161,24 +180,6 @@ class TestAnthropic(VendorSuite):
             theirs=lambda sdk, model: stream(sdk, model, tools=[WEATHER, CLOCK]),
             ours=lambda m: list(m.events("2+2?", tools=TOOLS)),
         ),
-        Case(
-            name="tool-turns",
-            reply="chat.json",
-            model=LLM,
-            theirs=lambda sdk, model: message(
-                sdk, model, system="Be brief.", messages=TURNS, tools=[WEATHER]
-            ),
-            ours=lambda m: m(TOOL_TURNS, tools=TOOLS[:1]),
-        ),
-        Case(
-            name="schema",
-            reply="message-city.json",
-            model=LLM,
-            theirs=lambda sdk, model: message(
-                sdk, model, output_config={"format": {"type": "json_schema", "schema": CITY}}
-            ),
-            ours=lambda m: m("2+2?", schema=CITY),
-        ),
     )
 
     explained = {
@@ -191,7 +192,24 @@ class TestAnthropic(VendorSuite):
         )
     }
 
+    unlike = {
+        (f"error-400-{name}.json", "code"): "one word of several errors; modelplug tells its text"
+        for name in ("balance", "context")
+    }
+
+    def told(self, error: Any) -> Told:
+        told = stainless_told(error, anthropic._exceptions, more=_CLASSES)
+        inner = error.body.get("error") if isinstance(error.body, dict) else None
+        if not isinstance(inner, dict):
+            return told
+        return replace(told, code=inner.get("type"), message=inner.get("message"))
+
     def sdk(self, server: FaultServer) -> anthropic.Anthropic:
         return anthropic.Anthropic(
+            api_key=KEY, base_url=self.origin(server), max_retries=0, timeout=10
+        )
+
+    def async_sdk(self, server: FaultServer) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(
             api_key=KEY, base_url=self.origin(server), max_retries=0, timeout=10
         )

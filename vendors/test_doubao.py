@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from common import KEY, REPLIES, ROOT, Case, VendorSuite, taken_by
-from openai_sdk import CITY, KITE, TOOL_TURNS, TOOLS, chat, chunks, data_url, vectors
-from volcenginesdkarkruntime import Ark, resources
+from blocking import AsyncClient
+from common import KEY, REPLIES, ROOT, Case, ErrorSuite, Told, taken_by
+from openai_sdk import chat, draw, embed, stainless_told, usual_chats
+from usual import KITE, data_url
+from volcenginesdkarkruntime import Ark, AsyncArk, _exceptions, resources
 from volcenginesdkarkruntime.types.images import SequentialImageGenerationOptions
 
 from modelplug.testing import OPENAI, FaultServer
 
 LLM = "doubao-seed-1-6-251015"
 IMAGE = "doubao-seedream-4-0-250828"
-HI: Any = [{"role": "user", "content": "hi"}]
 ON: Any = {"type": "enabled"}
-NAMED: Any = {
-    "type": "json_schema",
-    "json_schema": {"name": "City", "schema": CITY, "strict": True},
-}
 REMOTE_KITE = "https://x/c.png"
-
-
-def look(sdk: Any, model: str) -> dict[str, Any]:
-    """A chat with an image."""
-    image = {"type": "image_url", "image_url": {"url": data_url(KITE, "image/png")}}
-    parts = [{"type": "text", "text": "what"}, image]
-    return chat(sdk, model, messages=[{"role": "user", "content": parts}])
-
-
-def embed(sdk: Any, model: str) -> dict[str, Any]:
-    """Embeddings of two texts."""
-    return vectors(sdk.embeddings.create(model=model, input=["a", "b"]))
 
 
 def cross_modal(sdk: Any, model: str) -> dict[str, Any]:
@@ -40,13 +27,6 @@ def cross_modal(sdk: Any, model: str) -> dict[str, Any]:
     parts: Any = [{"type": "text", "text": "cat"}, image]
     reply = sdk.multimodal_embeddings.create(model=model, input=parts, dimensions=1024)
     return {"value": [reply.data.embedding]}
-
-
-def draw(sdk: Any, model: str, **options: Any) -> dict[str, Any]:
-    """Images, of which the reply holds the bytes or tells the addresses."""
-    reply = sdk.images.generate(model=model, **options)
-    made = [item for item in reply.data if item.url or item.b64_json]
-    return {"media": [{"mime": "image/png", "size": 73} for _ in made]}
 
 
 def _inner(method: Any) -> Any:
@@ -64,8 +44,9 @@ _UNNAMED = "an option of OpenAI's wire, which Ark's own SDK does not name"
 _REQUESTS = "so many requests are made of it"
 
 
-class TestDoubao(VendorSuite):
+class TestDoubao(AsyncClient, ErrorSuite):
     source = "doubao"
+    package = "volcengine-ark-runtime"
     base_path = "/api/v3"
     sends_nulls = True
     of_the_sdk = ("x-client-request-id",)
@@ -85,13 +66,7 @@ class TestDoubao(VendorSuite):
         ("image_editing", "n"): _REQUESTS,
     }
     cases = (
-        Case(
-            name="chat",
-            reply="chat.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, messages=HI),
-            ours=lambda m: m("hi"),
-        ),
+        *usual_chats(LLM, "doubao-seed-1-6-vision-250815"),
         Case(
             name="options",
             reply="chat-thinking.json",
@@ -99,7 +74,6 @@ class TestDoubao(VendorSuite):
             theirs=lambda sdk, model: chat(
                 sdk,
                 model,
-                messages=HI,
                 max_tokens=64,
                 temperature=0.5,
                 stop=["\n"],
@@ -108,7 +82,7 @@ class TestDoubao(VendorSuite):
                 service_tier="auto",
             ),
             ours=lambda m: m(
-                "hi",
+                "2+2?",
                 max_tokens=64,
                 temperature=0.5,
                 stop=["\n"],
@@ -116,44 +90,6 @@ class TestDoubao(VendorSuite):
                 reasoning_effort="low",
                 service_tier="auto",
             ),
-        ),
-        Case(
-            name="stream",
-            reply="chat.sse",
-            model=LLM,
-            theirs=lambda sdk, model: chunks(
-                sdk, model, messages=HI, stream_options={"include_usage": True}
-            ),
-            ours=lambda m: list(m.events("hi")),
-        ),
-        Case(
-            name="tools",
-            reply="tools.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, tools=TOOLS, tool_choice="auto"),
-            ours=lambda m: m("2+2?", tools=TOOLS, tool_choice="auto"),
-        ),
-        Case(
-            name="tool-turns",
-            reply="chat.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, messages=TOOL_TURNS),
-            ours=lambda m: m(TOOL_TURNS),
-        ),
-        Case(
-            name="schema",
-            reply="city.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, messages=HI, response_format=NAMED),
-            ours=lambda m: m("hi", schema=CITY),
-        ),
-        Case(
-            name="image-input",
-            reply="vlm.json",
-            type="vlm",
-            model="doubao-seed-1-6-vision-250815",
-            theirs=look,
-            ours=lambda m: m("what", files=[KITE]),
         ),
         Case(
             name="embed",
@@ -176,9 +112,7 @@ class TestDoubao(VendorSuite):
             reply="text2image.json",
             type="text2image",
             model=IMAGE,
-            theirs=lambda sdk, model: draw(
-                sdk, model, prompt="a cat", size="2K", response_format="url", watermark=False
-            ),
+            theirs=partial(draw, prompt="a cat", size="2K", response_format="url", watermark=False),
             ours=lambda m: m("a cat", size="2K", response_format="url", watermark=False),
         ),
         Case(
@@ -186,9 +120,8 @@ class TestDoubao(VendorSuite):
             reply="text2image-partial.json",
             type="text2image",
             model=IMAGE,
-            theirs=lambda sdk, model: draw(
-                sdk,
-                model,
+            theirs=partial(
+                draw,
                 prompt="cat",
                 sequential_image_generation="auto",
                 sequential_image_generation_options=SequentialImageGenerationOptions(max_images=2),
@@ -204,14 +137,21 @@ class TestDoubao(VendorSuite):
             reply="image_editing.json",
             type="image_editing",
             model=IMAGE,
-            theirs=lambda sdk, model: draw(
-                sdk, model, prompt="blue", image=[data_url(KITE, "image/png")], size="2K"
-            ),
+            theirs=partial(draw, prompt="blue", image=[data_url(KITE, "image/png")], size="2K"),
             ours=lambda m: m("blue", files=[KITE], size="2K"),
         ),
     )
 
+    def told(self, error: Exception) -> Told:
+        # The SDK's id of a request is one of its own, not the server's.
+        return replace(stainless_told(error, _exceptions, "Ark"), request_id=None)
+
     def sdk(self, server: FaultServer) -> Ark:
         return Ark(
+            api_key=KEY, base_url=self.origin(server) + self.base_path, max_retries=0, timeout=10
+        )
+
+    def async_sdk(self, server: FaultServer) -> AsyncArk:
+        return AsyncArk(
             api_key=KEY, base_url=self.origin(server) + self.base_path, max_retries=0, timeout=10
         )

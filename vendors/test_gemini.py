@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
-from common import KEY, REPLIES, ROOT, Case, VendorSuite
+from blocking import AsyncClient
+from common import KEY, REPLIES, ROOT, Case, ErrorSuite, Told
 from google import genai
-from google.genai import types
-from openai_sdk import CITY, KITE, SILENCE, TOOL_TURNS, TOOLS
+from google.genai import errors, types
+from usual import CITY, KITE, SILENCE, TOOLS, usual
 
 from modelplug.testing import FaultServer
 
@@ -141,8 +143,9 @@ _IN_ONE = (
 )
 
 
-class TestGemini(VendorSuite):
+class TestGemini(AsyncClient, ErrorSuite):
     source = "gemini"
+    package = "google-genai"
     base_path = "/v1beta"
     replies = (ROOT / "plugins-contrib/gemini/tests/replies", REPLIES)
     of_the_sdk = ("x-goog-api-client", "x-server-timeout")
@@ -164,13 +167,24 @@ class TestGemini(VendorSuite):
         ("text2image", "image_size"): _NESTED,
     }
     cases = (
-        Case(name="chat", reply="chat.json", model=LLM, theirs=generate, ours=lambda m: m("2+2?")),
-        Case(
-            name="stream",
-            reply="chat.sse",
-            model=LLM,
-            theirs=stream,
-            ours=lambda m: list(m.events("2+2?")),
+        *usual(
+            {
+                "chat": generate,
+                "stream": stream,
+                "tools": calls,
+                "tool-turns": partial(
+                    generate, contents=TURNS, system_instruction="Be brief.", tools=FUNCTIONS
+                ),
+                "image-input": look,
+                "schema": partial(
+                    generate,
+                    response_mime_type="application/json",
+                    response_json_schema=CITY,
+                ),
+            },
+            LLM,
+            LLM,
+            {"image-input": "image.json", "schema": "contents-city.json"},
         ),
         Case(
             name="options",
@@ -215,38 +229,13 @@ class TestGemini(VendorSuite):
             ),
         ),
         Case(
-            name="image-input",
-            reply="image.json",
-            model=LLM,
-            theirs=look,
-            ours=lambda m: m("2+2?", files=[KITE]),
-        ),
-        Case(
-            name="tools",
+            name="tools-required",
             reply="tools.json",
             model=LLM,
             theirs=lambda sdk, model: calls(
                 sdk, model, tool_config={"function_calling_config": {"mode": "ANY"}}
             ),
             ours=lambda m: m("2+2?", tools=TOOLS, tool_choice="required"),
-        ),
-        Case(
-            name="tool-turns",
-            reply="chat.json",
-            model=LLM,
-            theirs=lambda sdk, model: generate(
-                sdk, model, TURNS, system_instruction="Be brief.", tools=FUNCTIONS
-            ),
-            ours=lambda m: m(TOOL_TURNS, tools=TOOLS),
-        ),
-        Case(
-            name="schema",
-            reply="contents-city.json",
-            model=LLM,
-            theirs=lambda sdk, model: generate(
-                sdk, model, response_mime_type="application/json", response_json_schema=CITY
-            ),
-            ours=lambda m: m("2+2?", schema=CITY),
         ),
         Case(
             name="embed",
@@ -301,7 +290,9 @@ class TestGemini(VendorSuite):
     )
 
     explained = {
-        **{(name, "generationConfig"): _EMPTY for name in ("tools", "tool-turns")},
+        **{
+            (name, "generationConfig"): _EMPTY for name in ("tools", "tools-required", "tool-turns")
+        },
         **{(name, "systemInstruction.role"): _ROLE for name in ("options", "tool-turns")},
         ("tool-turns", "contents.1.parts.0.thoughtSignature"): (
             "a call that another model made goes back with the word for one that has no signature"
@@ -321,6 +312,20 @@ class TestGemini(VendorSuite):
             value = value.translate(str.maketrans("-_", "+/"))
         return camel, value
 
+    unlike = {
+        (f"error-{name}.json", "code"): (
+            "one word of several errors; modelplug tells the reason, or the text, that is narrower"
+        )
+        for name in ("400-context", "400-key", "400-key-by-reason", "429-day")
+    }
+
+    def told(self, error: Any) -> Told:
+        named = errors.ServerError if error.code >= 500 else errors.ClientError
+        assert named is type(error)
+        if "error" not in error.details:  # it was no JSON, of which the SDK makes some
+            return Told(status=error.code)
+        return Told(status=error.code, code=error.status, message=error.message)
+
     def sdk(self, server: FaultServer) -> genai.Client:
         # From version 3 on v1 is the SDK's default, which lacks what is a preview and the names
         # that end in -latest; modelplug calls v1beta, and each is documented (2026-11).
@@ -328,3 +333,6 @@ class TestGemini(VendorSuite):
             base_url=self.origin(server), timeout=10_000, api_version="v1beta"
         )
         return genai.Client(api_key=KEY, http_options=options)
+
+    def async_sdk(self, server: FaultServer) -> Any:
+        return self.sdk(server).aio

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import zai
-from common import KEY, ROOT, Case, VendorSuite, taken_by
-from openai_sdk import ASKED, KITE, SILENCE, TOOL_TURNS, TOOLS, data_url
+from common import KEY, ROOT, Case, ErrorSuite, Told, taken_by
+from usual import ASKED, KITE, SILENCE, TOOL_TURNS, TOOLS, data_url, usual
 from zai import api_resource
 from zai.api_resource.audio.transcriptions import Transcriptions
 
@@ -95,8 +96,9 @@ def _call(call: Any) -> dict[str, Any]:
     return {"id": call.id, "name": call.function.name, "arguments": arguments}
 
 
-class TestGLM(VendorSuite):
+class TestGLM(ErrorSuite):
     source = "glm"
+    package = "zai-sdk"
     base_path = "/api/paas/v4"
     sends_nulls = True
     of_the_sdk = ("source_type", "x-request-sdk", "x-source-channel", "zai-sdk-ver")
@@ -110,7 +112,18 @@ class TestGLM(VendorSuite):
     }
     unknown = {}
     cases = (
-        Case(name="chat", reply="chat.json", model=LLM, theirs=chat, ours=lambda m: m("2+2?")),
+        *usual(
+            {
+                "chat": chat,
+                "stream": stream,
+                "tools": partial(chat, tools=TOOLS),
+                "tool-turns": partial(chat, messages=TOOL_TURNS, tools=TOOLS),
+                "image-input": look,
+            },
+            LLM,
+            "glm-4.6v",
+            {"stream": "stream-short.sse", "tools": "tools-whole.json"},
+        ),
         Case(
             name="options",
             reply="chat-short.json",
@@ -123,40 +136,11 @@ class TestGLM(VendorSuite):
             ),
         ),
         Case(
-            name="stream",
-            reply="stream-short.sse",
-            model=LLM,
-            theirs=stream,
-            ours=lambda m: list(m.events("2+2?")),
-        ),
-        Case(
-            name="tools",
-            reply="tools-whole.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, tools=TOOLS),
-            ours=lambda m: m("2+2?", tools=TOOLS),
-        ),
-        Case(
             name="tools-stream",
             reply="tools-whole.sse",
             model=LLM,
             theirs=lambda sdk, model: stream(sdk, model, tools=TOOLS, tool_stream=True),
             ours=lambda m: list(m.events("2+2?", tools=TOOLS, tool_stream=True)),
-        ),
-        Case(
-            name="tool-turns",
-            reply="chat.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, messages=TOOL_TURNS),
-            ours=lambda m: m(TOOL_TURNS),
-        ),
-        Case(
-            name="image-input",
-            reply="vlm.json",
-            type="vlm",
-            model="glm-4.6v",
-            theirs=look,
-            ours=lambda m: m("2+2?", files=[KITE]),
         ),
         Case(
             name="embed",
@@ -198,6 +182,22 @@ class TestGLM(VendorSuite):
             "the SDK cuts the head off a data URL, which models from 4.5v on take as it is"
         ),
     }
+
+    def told(self, error: Any) -> Told:
+        named = {
+            400: zai.core.APIRequestFailedError,
+            401: zai.core.APIAuthenticationError,
+            429: zai.core.APIReachLimitError,
+            500: zai.core.APIInternalError,
+            503: zai.core.APIServerFlowExceedError,
+        }
+        assert named.get(error.status_code, zai.core.APIStatusError) is type(error)
+        # The SDK reads no more: the reply is in its text as it came.
+        _, _, text = str(error).partition("with error text ")
+        body = json.loads(text).get("error") if text.startswith("{") else None
+        if not isinstance(body, dict):
+            return Told(status=error.status_code)
+        return Told(status=error.status_code, code=body.get("code"), message=body.get("message"))
 
     def sdk(self, server: FaultServer) -> zai.ZhipuAiClient:
         return zai.ZhipuAiClient(

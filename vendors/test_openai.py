@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import base64
+from functools import partial
 from typing import Any
 
 import openai
 import pydantic
 from attrs import frozen
-from common import REPLIES, Case, taken_by
+from blocking import AsyncClient
+from common import KEY, REPLIES, Case, taken_by
 from openai_sdk import (
-    CITY,
-    KITE,
-    SILENCE,
-    TOOL_TURNS,
-    TOOLS,
     OpenAISuite,
     chat,
     completion,
+    draw,
+    drawn,
     embed,
-    look,
     stream,
     transcribe,
+    usual_chats,
 )
+from usual import KITE, SILENCE, TOOLS
 
-from modelplug.testing import OPENAI
+from modelplug.testing import OPENAI, FaultServer
 
 
 @frozen(kw_only=True)
@@ -46,12 +45,6 @@ def parse(sdk: openai.OpenAI, model: str) -> dict[str, Any]:
     return completion(reply)
 
 
-def schema(sdk: openai.OpenAI, model: str) -> dict[str, Any]:
-    """A chat with a JSON Schema."""
-    named = {"name": "City", "schema": CITY, "strict": True}
-    return chat(sdk, model, response_format={"type": "json_schema", "json_schema": named})
-
-
 def speak(sdk: openai.OpenAI, model: str) -> dict[str, Any]:
     """Speech, of which the SDK gives the bytes."""
     sound = sdk.audio.speech.create(
@@ -60,23 +53,13 @@ def speak(sdk: openai.OpenAI, model: str) -> dict[str, Any]:
     return {"media": [{"mime": "audio/mpeg", "size": len(sound.content)}]}
 
 
-def images(reply: Any) -> dict[str, Any]:
-    """What a reply with images in base64 holds."""
-    sizes = [len(base64.b64decode(item.b64_json)) for item in reply.data]
-    return {"media": [{"mime": "image/png", "size": size} for size in sizes]}
-
-
 def edit(sdk: openai.OpenAI, model: str, copies: int = 1, **options: Any) -> dict[str, Any]:
     """An image changed, or several."""
     files = [("kite.png", KITE.read_bytes(), "image/png")] * copies
-    return images(
-        sdk.images.edit(
-            model=model,
-            prompt="make it blue",
-            image=files[0] if copies == 1 else files,
-            **options,
-        )
+    reply = sdk.images.edit(
+        model=model, prompt="make it blue", image=files[0] if copies == 1 else files, **options
     )
+    return drawn(reply)
 
 
 LLM = "gpt-5.4-mini"
@@ -93,7 +76,7 @@ _TITLE = "pydantic titles each property by its own name, which tells a model not
 _LIST = "one text is sent as a list of one, which the API takes alike"
 
 
-class TestOpenAI(OpenAISuite):
+class TestOpenAI(AsyncClient, OpenAISuite):
     source = "openai"
     host = "api.openai.com"  # to other hosts go what all compatible servers take
     replies = (OPENAI, REPLIES)
@@ -112,7 +95,7 @@ class TestOpenAI(OpenAISuite):
         ("image_editing", "style"): _DRAWN,
     }
     cases = (
-        Case(name="chat", reply="chat.json", model=LLM, theirs=chat, ours=lambda m: m("2+2?")),
+        *usual_chats(LLM, LLM, replies={"image-input": "chat.json"}, without=("stream",)),
         Case(
             name="chat-options",
             reply="chat.json",
@@ -151,14 +134,7 @@ class TestOpenAI(OpenAISuite):
             ours=lambda m: list(m.events("2+2?")),
         ),
         Case(
-            name="image-input",
-            reply="chat.json",
-            model=LLM,
-            theirs=look,
-            ours=lambda m: m("2+2?", files=[KITE]),
-        ),
-        Case(
-            name="tools",
+            name="tools-choice",
             reply="tools.json",
             model=LLM,
             theirs=lambda sdk, model: chat(
@@ -174,20 +150,6 @@ class TestOpenAI(OpenAISuite):
             ours=lambda m: list(m.events("2+2?", tools=TOOLS)),
         ),
         Case(
-            name="tool-turns",
-            reply="chat.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, messages=TOOL_TURNS),
-            ours=lambda m: m(TOOL_TURNS),
-        ),
-        Case(
-            name="schema",
-            reply="city.json",
-            model=LLM,
-            theirs=schema,
-            ours=lambda m: m("2+2?", schema=CITY),
-        ),
-        Case(
             name="schema-class",
             reply="city.json",
             model=LLM,
@@ -199,7 +161,7 @@ class TestOpenAI(OpenAISuite):
             reply="embed.json",
             type="embed",
             model=EMBED,
-            theirs=lambda sdk, model: embed(sdk, model, ["a", "b"], encoding_format="float"),
+            theirs=lambda sdk, model: embed(sdk, model, encoding_format="float"),
             ours=lambda m: m(["a", "b"], encoding_format="float"),
         ),
         Case(
@@ -207,7 +169,7 @@ class TestOpenAI(OpenAISuite):
             reply="embed-base64.json",
             type="embed",
             model=EMBED,
-            theirs=lambda sdk, model: embed(sdk, model, "a", dimensions=2),
+            theirs=lambda sdk, model: embed(sdk, model, texts="a", dimensions=2),
             ours=lambda m: m("a", dimensions=2),
         ),
         Case(
@@ -252,11 +214,7 @@ class TestOpenAI(OpenAISuite):
             reply="text2image.json",
             type="text2image",
             model=IMAGE,
-            theirs=lambda sdk, model: images(
-                sdk.images.generate(
-                    model=model, prompt="a red kite", size="1024x1024", quality="low", n=1
-                )
-            ),
+            theirs=partial(draw, prompt="a red kite", size="1024x1024", quality="low", n=1),
             ours=lambda m: m("a red kite", size="1024x1024", quality="low", n=1),
         ),
         Case(
@@ -285,3 +243,8 @@ class TestOpenAI(OpenAISuite):
         ("embed-base64", "input"): _LIST,
         ("embed-base64", "input.0"): _LIST,
     }
+
+    def async_sdk(self, server: FaultServer) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            api_key=KEY, base_url=self.origin(server) + self.base_path, max_retries=0, timeout=10
+        )

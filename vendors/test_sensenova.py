@@ -1,9 +1,4 @@
-"""
-The provider sensenova, beside OpenAI's SDK and, for the classic models, beside the vendor's own.
-
-The Token Plan is what https://platform.sensenova.cn/docs calls with OpenAI's; the older SDK
-signs its requests with a key of two parts.
-"""
+"""SenseTime's SDK and the native routes of sensenova; its others are in test_openai_wire.py."""
 
 from __future__ import annotations
 
@@ -11,73 +6,10 @@ from typing import Any
 
 import jwt
 import sensenova
-from common import KEY, ROOT, Case, VendorSuite
-from openai_sdk import ASKED, KITE, TOOL_TURNS, TOOLS, OpenAISuite, chat, chunks, look
+from common import KEY, ROOT, Case, ErrorSuite, Told
+from usual import ASKED
 
-from modelplug.testing import OPENAI, FaultServer
-
-REPLIES = ROOT / "plugins/sensenova/tests/replies"
-LLM = "sensenova-6.8-flash-lite"
-
-
-class TestSenseNova(OpenAISuite):
-    source = "sensenova"
-    replies = (REPLIES / "plan", OPENAI)
-    cases = (
-        Case(
-            name="chat",
-            reply="chat.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, max_tokens=64),
-            ours=lambda m: m("2+2?", max_tokens=64),
-        ),
-        Case(
-            name="options",
-            reply="chat-none.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(
-                sdk,
-                model,
-                max_tokens=64,
-                temperature=0.5,
-                seed=7,
-                reasoning_effort="none",
-                extra_body={"top_k": 3},
-            ),
-            ours=lambda m: m(
-                "2+2?", max_tokens=64, temperature=0.5, seed=7, reasoning_effort="none", top_k=3
-            ),
-        ),
-        Case(
-            name="stream",
-            reply="chat.sse",
-            model=LLM,
-            theirs=lambda sdk, model: chunks(sdk, model, stream_options={"include_usage": True}),
-            ours=lambda m: list(m.events("2+2?")),
-        ),
-        Case(
-            name="tools",
-            reply="tools.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, tools=TOOLS, tool_choice="auto"),
-            ours=lambda m: m("2+2?", tools=TOOLS, tool_choice="auto"),
-        ),
-        Case(
-            name="tool-turns",
-            reply="chat.json",
-            model=LLM,
-            theirs=lambda sdk, model: chat(sdk, model, messages=TOOL_TURNS),
-            ours=lambda m: m(TOOL_TURNS),
-        ),
-        Case(
-            name="image-input",
-            reply="vlm.json",
-            type="vlm",
-            model=LLM,
-            theirs=look,
-            ours=lambda m: m("2+2?", files=[KITE]),
-        ),
-    )
+from modelplug.testing import FaultServer
 
 
 def native_chat(sdk: Any, model: str, **options: Any) -> dict[str, Any]:
@@ -109,10 +41,11 @@ def _usage(usage: Any) -> dict[str, int]:
     }
 
 
-class TestSenseNovaNative(VendorSuite):
+class TestSenseNovaNative(ErrorSuite):
     source = "sensenova"
+    package = "sensenova"
     base_path = "/v1/llm"
-    replies = (REPLIES / "native",)
+    replies = (ROOT / "plugins/sensenova/tests/replies/native",)
     key = f"id:{KEY}"
     of_the_sdk = ("x-sensenova-client-user-agent",)
     cases = (
@@ -151,6 +84,18 @@ class TestSenseNovaNative(VendorSuite):
             claims["iss"],
             claims["exp"] - claims["nbf"],
         )
+
+    def told(self, error: Any) -> Told:
+        named = {
+            400: sensenova.error.InvalidRequestError,
+            401: sensenova.error.AuthenticationError,
+            403: sensenova.error.PermissionError,
+            404: sensenova.error.InvalidRequestError,
+            429: sensenova.error.RateLimitError,
+        }
+        assert named.get(error.http_status, sensenova.error.APIError) is type(error)
+        body = error.json_body["error"]
+        return Told(status=error.http_status, code=body.get("code"), message=body.get("message"))
 
     def sdk(self, server: FaultServer) -> Any:
         sensenova.access_key_id, sensenova.secret_access_key = "id", KEY

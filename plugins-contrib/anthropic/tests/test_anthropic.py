@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modelplug
-from modelplug.errors import CallError, ConfigError, ContextTooLong, InvalidRequest, Unsupported
+from modelplug.errors import (
+    BadReply,
+    CallError,
+    ConfigError,
+    ContextTooLong,
+    InvalidRequest,
+    Unsupported,
+)
 from modelplug.plugins import installed
 from modelplug.testing import FaultServer, OnlineContract, Replies, Request
 from modelplug.testing.leaks import CANARY
@@ -382,6 +389,14 @@ def test_an_error_with_status_200_is_an_error(message: str, cls: type[InvalidReq
 
     assert codec().is_error(response)
     assert cls is type(codec().parse_error(response))
+
+
+@pytest.mark.parametrize("stop", [["end_turn"], {"x": 1}])
+def test_a_reason_that_is_no_word_is_a_bad_reply(stop: object) -> None:
+    reply = {"content": [{"type": "text", "text": "4"}], "stop_reason": stop}
+
+    with pytest.raises(BadReply, match="the reply cannot be read as a message"):
+        codec().parse_response(ChatCall("m", []), Response(200, body=encoded(reply)))
 
 
 @given(block=ANY, usage=ANY)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,8 +81,9 @@ def gemini(server: FaultServer, type: str = "llm", **options: Any) -> modelplug.
 
 
 def codec(type: ModelType = ModelType.LLM, model: str = "gemini-m", url: str = GOOGLE) -> Any:
-    codes = installed().provider("gemini").codes
-    return CODECS[type](Endpoint("gemini", model, url, Secret("K"), codes=codes))
+    told = installed().provider("gemini")
+    endpoint = Endpoint("gemini", model, url, Secret("K"))
+    return CODECS[type](evolve(endpoint, codes=told.codes, error_rules=told.error_rules))
 
 
 def body(call: Any, type: ModelType = ModelType.LLM) -> dict[str, Any]:

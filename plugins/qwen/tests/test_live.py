@@ -244,6 +244,52 @@ def test_a_recording_is_sent_piece_by_piece_and_its_sentences_come_back(
     assert [b"still there?"] == live.pongs
 
 
+def translating(message: Any) -> Any:
+    """A recogniser that translates: other names for the same."""
+    match action(message):
+        case "run-task":
+            return [("task-started",)]
+        case "finish-task":
+            told = [("hel", 400, False), ("hello.", 900, True)]
+            heard = [
+                {
+                    "sentence_id": 0,
+                    "begin_time": 0,
+                    "end_time": end,
+                    "text": text,
+                    "sentence_end": done,
+                    "words": [],
+                }
+                for text, end, done in told
+            ]
+            also = [{**heard[-1], "lang": "zh", "text": "你好。"}]
+            return [
+                ("result-generated", {"output": {"transcription": heard[0]}}),
+                ("result-generated", {"output": {"transcription": heard[1], "translations": also}}),
+                ("task-finished", {"output": {}, "usage": {"duration": 1}}),
+            ]
+    return []
+
+
+def test_a_translator_writes_down_what_it_hears_and_keeps_what_it_translated(live: Live) -> None:
+    live.script = translating
+    said = mp.OnlineModule("gummy-realtime-v1", source="qwen").respond(
+        WAV, language="en", translation_enabled=True, translation_target_languages=["zh"]
+    )
+
+    assert "hello." == said.text
+    assert [(0.0, 0.9)] == [(part.start, part.end) for part in said.segments]
+    assert "你好。" == said.raw["outputs"][1]["translations"][0]["text"]
+    assert {
+        "format": "wav",
+        "sample_rate": 8000,
+        "source_language": "en",
+        "transcription_enabled": True,
+        "translation_enabled": True,
+        "translation_target_languages": ["zh"],
+    } == live.came[0]["payload"]["parameters"]
+
+
 def test_sync_equals_async_in_two_event_loops_in_a_row(live: Live) -> None:
     live.script = listening
     hear = mp.OnlineModule("paraformer-realtime-v2", source="qwen")

@@ -13,6 +13,7 @@ from modelplug.errors import BadReply, Unsupported
 from modelplug.media import Media, Remote
 from modelplug.testing import FaultServer, Reply, Request
 from modelplug.types import EmbedCall, RerankCall
+from modelplug.wire import Response
 
 PNG = Media(b"\x89PNG\r\n\x1a\n", "image/png")
 PNG_URI = "data:image/png;base64,iVBORw0KGgo="

@@ -146,12 +146,13 @@ class Turn(EventDecoder):
         if self._head is None:
             msg = f"the stream of {self.codec.endpoint.provider} ended without an answer"
             raise BadReply(msg)
-        events += [block.call() for block in self._blocks.values() if block.is_call]
-        events.append(read_usage(self._usage))
-        turn = native([block.whole() for block in self._blocks.values()])
-        id, model = (str(self._head.get(name) or "") for name in ("id", "model"))
-        reason = _REASONS.get(self.reason or "end_turn", self.reason or "")
-        events.append(Finish(reason, model, id, turn))
+        with _readable(self._head):
+            events += [block.call() for block in self._blocks.values() if block.is_call]
+            events.append(read_usage(self._usage))
+            turn = native([block.whole() for block in self._blocks.values()])
+            id, model = (str(self._head.get(name) or "") for name in ("id", "model"))
+            reason = _REASONS.get(self.reason or "end_turn", self.reason or "")
+            events.append(Finish(reason, model, id, turn))
         self.finished = True
 
 

@@ -19,6 +19,8 @@ C = TypeVar("C")
 R = TypeVar("R")
 
 _VERSION = re.compile(r"/v\d\w*$")
+_DAILY = re.compile(r"\w*PerDay[\w-]*")
+"""The id of a quota that is used up until tomorrow, as the details of an error have it."""
 
 _CONFIG = {
     "temperature": "temperature",
@@ -100,8 +102,8 @@ class GeminiCodec(Codec[C, R]):
             message.startswith("API key not valid")
         ):
             code = "API_KEY_INVALID"
-        elif any("PerDay" in str(detail.get("violations")) for detail in details):
-            code = "PerDay"
+        elif daily := _DAILY.search(str(details)):
+            code = daily[0]
         status = error.get("status")
         return message, code, status if isinstance(status, str) else None
 

@@ -18,11 +18,14 @@ from modelplug_qwen.recordings import QwenRecordings
 RECORDINGS = ("paraformer*", "sensevoice*", "fun-asr*", "*-filetrans*")
 """Models that take recordings at a URL, as tasks. What is no such pattern goes by chat."""
 
-LIVE = ("paraformer-realtime*", "fun-asr-realtime*")
+TRANSLATORS = ("gummy-realtime*",)
+"""Models that listen on a WebSocket alone, and translate if asked to."""
+
+LIVE = ("paraformer-realtime*", "fun-asr-realtime*", *TRANSLATORS)
 """Models that listen on a WebSocket alone."""
 
 ELSEWHERE = ("*realtime*", "gummy*")
-"""Models that listen on a WebSocket of another kind, or translate on it."""
+"""Models that listen on a WebSocket of another kind, or stop after the first sentence there."""
 
 PIECE = 12_800
 """Bytes of one message of sound, as the vendor's SDK sends a file."""
@@ -41,7 +44,8 @@ class QwenTranscribe(DashScope[TranscribeCall, Transcript]):
     resumes = True
     options = frozenset(
         "asr_options channel_id diarization_enabled enable_itn enable_words language "
-        "format language_hints prompt sample_rate".split()
+        "format language_hints prompt sample_rate source_language translation_enabled "
+        "translation_target_languages".split()
     )
 
     def flow(self, call: TranscribeCall) -> Flow[Transcript]:
@@ -76,8 +80,14 @@ class QwenTranscribe(DashScope[TranscribeCall, Transcript]):
             raise Unsupported(msg)
         media = yield from self.local_copy(call.file)
         options = dict(call.options)
+        translates = matches(call.model, TRANSLATORS)
         if "language" in options:
-            options["language_hints"] = [options.pop("language")]
+            language = options.pop("language")
+            options |= (
+                {"source_language": language} if translates else {"language_hints": [language]}
+            )
+        if translates:  # as the vendor's SDK 2.0.2 says it (translation_recognizer.py, 2026-11)
+            options = {"transcription_enabled": True, "translation_enabled": False} | options
         payload = {
             "model": call.model,
             "task_group": "audio",
@@ -119,8 +129,10 @@ def sound_of(media: Media) -> dict[str, Any]:
 
 def _sentence(output: Mapping[str, Any]) -> Segment | None:
     """A sentence that is finished; those before it are repeated while they grow."""
-    told = output.get("sentence")
+    told = output.get("sentence") or output.get("transcription")
     if not isinstance(told, dict) or not isinstance(told.get("end_time"), int | float):
+        return None
+    if told.get("sentence_end") is False:  # a translator tells the end of what it has so far
         return None
     begin = told.get("begin_time")
     start = begin / 1000 if isinstance(begin, int | float) else 0.0
