@@ -542,7 +542,7 @@ def test_an_error_of_a_formatter_comes_as_it_is() -> None:
         ("[create_online.acme]\ntitle = 5\n", "site_acme: modelplug.toml, [create_online.acme]: str expected, not int @ $.title"),
         ("[create_online.acme]\ntitle = 'A'\ntypes = {lm = 'x'}\n", "site_acme: modelplug.toml, [create_online.acme]: 'lm' is not a model type"),
         ("[create_online.acme]\ntitle = 'A'\nmodels = {'x*' = 'lm'}\n", "site_acme: modelplug.toml, [create_online.acme]: 'lm' is not a model type"),
-        ("[create_online.acme]\ntitle = 'A'\nlimits = {embed-bach = 5}\n", "site_acme: modelplug.toml, [create_online.acme]: unknown key 'embed-bach'; did you mean 'embed-batch'?"),
+        ("[create_online.acme]\ntitle = 'A'\nlimits = {rerank-document = 5}\n", "site_acme: modelplug.toml, [create_online.acme]: unknown key 'rerank-document'; did you mean 'rerank-documents'?"),
     ],
     ids="empty,no toml,too new,no number,near table,no table,no entry,missing,near key,type,types,models,nested".split(","),
 )  # fmt: skip
@@ -661,11 +661,11 @@ def test_a_rule_with_an_unknown_field_is_a_bad_manifest(site: Site, table: str) 
     rule = f"""
 [[create_online.acme.rules]]
 match = "*"
-{table} = {{ embed-bach = 7 }}
+{table} = {{ rerank-document = 7 }}
 """
     site.plugin("acme", manifest=provider("acme") + rule)
 
-    with pytest.raises(BadManifest, match="embed-bach"):
+    with pytest.raises(BadManifest, match="rerank-document"):
         plugins().provider("acme")
 
 

@@ -171,6 +171,10 @@ def test_a_secret_is_revealed_on_demand_and_masked_in_text() -> None:
     assert "as it was" == Secret("").redact("as it was")
 
 
+def test_of_a_pair_the_secret_alone_is_masked_as_well() -> None:
+    assert "id is *** or ***" == Secret("id:s3cret").redact("id is id:s3cret or s3cret")
+
+
 def test_equal_secrets_are_equal() -> None:
     assert {Secret(KEY)} == {SECRET}
     assert Secret("other") != SECRET

@@ -23,7 +23,7 @@ from modelplug.errors import (
     TimedOut,
 )
 from modelplug_local import pull, runtime
-from modelplug_local.weights import plan
+from modelplug_local.weights import fetcher, plan
 from modelplug_local.weights.download import Patience, download
 from modelplug_local.weights.hubs import access
 from modelplug_local.weights.store import Manifest, read_manifest
@@ -104,6 +104,23 @@ def test_another_quantization_comes_into_the_same_folder(
     assert {"m-Q8_0.gguf": len(files["m-Q8_0.gguf"])} == {
         name: sent for name, sent in hub.sent.items() if name
     }
+
+
+def test_files_above_the_limit_of_plain_http_come_the_way_of_hugging_faces_client(
+    hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repositories[MODEL] = files = repository()
+    # 50 GB in truth; above it the client chooses the way, which is Xet where the hub offers it.
+    monkeypatch.setattr(fetcher, "_LARGEST", 100_000)
+    job = {"endpoint": hub.url, "token": None, "repository": MODEL, "revision": None}
+    client = fetcher.HuggingFace(job)
+    wanted = [file for file in client.listing() if file["path"] in chosen(files)]
+
+    client.fetch(wanted, cache)
+
+    assert chosen(files) == {file["path"]: (cache / file["path"]).read_bytes() for file in wanted}
+    heads = [path for path in hub.paths("HEAD") if path.endswith("m-Q4_K_M.gguf")]
+    assert 1 == len(heads)  # what the client asks first, and plain HTTP does not
 
 
 @HUBS

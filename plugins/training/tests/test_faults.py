@@ -389,6 +389,9 @@ def test_an_argument_that_no_trainer_has_is_refused_with_the_near_one(
         module.finetune_method("scripted", serve="both").update()
     with pytest.raises(ConfigError, match="serve='adapter' needs method='lora'"):
         module.finetune_method("scripted", serve="adapter").update()
+    module.deploy_method("llama_cpp", lora="other.gguf")
+    with pytest.raises(ConfigError, match="an adapter of its own on the base; leave lora= out"):
+        module.finetune_method("scripted", method="lora", serve="adapter").update()
 
 
 def test_a_trainer_that_cannot_says_so(chat: Callable[..., mp.TrainableModule]) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import modelplug as mp
 from modelplug import plugins
 from modelplug.errors import ConfigError, NoModel
 from modelplug.types import Comparison, ModelType, Weights
+from modelplug_cli.weights import bundle
 from modelplug_training.published import page, shelf
 from modelplug_training.published.shelf import Shelf, shelf_of
 
@@ -81,6 +83,21 @@ def test_what_was_proven_as_an_adapter_is_found_as_one(adapted: tuple[Path, Path
     shutil.rmtree(base)
     with pytest.raises(NoModel, match="it is an adapter on '.*/base', which is gone"):
         found("safetensors")
+
+
+def test_a_base_is_not_shown_or_packed_in_the_name_of_its_adapter(
+    adapted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, version = adapted
+
+    told = str(mp.explain("tuned/x", source="local"))
+    assert f"{base}" in told
+    assert f"with the adapter {version / 'adapter'}" in told
+    packed = CliRunner().invoke(bundle, ["tuned/x", "-o", str(tmp_path / "x.tar")])
+    assert isinstance(packed.exception, ConfigError)
+    assert f"'tuned/x' is the adapter '{version / 'adapter'}' on '{base}'; copy both" in str(
+        packed.exception
+    )
 
 
 @pytest.mark.usefixtures("adapted")

@@ -169,7 +169,8 @@ def _engine_from(asked: Asked, wanted: str | None, why: str) -> str:
 
 def _weights_row(weights: Weights | None, download: Download | None) -> tuple[str, str, str]:
     if weights is not None:
-        return "weights", str(weights.path), weights.format
+        on_top = f", with the adapter {weights.adapter}" if weights.adapter else ""
+        return "weights", str(weights.path), f"{weights.format}{on_top}"
     assert download is not None  # _look has seen to it
     return "weights", download.repository, f"on {download.hub}, not here yet"
 

@@ -29,8 +29,7 @@ class Recipe:
     What to train, as the builders said it.
 
     `base` is the model that training begins from, whatever is served at the moment;
-    `target` where the tuned one is published: a name, or an absolute path. `engine_options`
-    are those that the base was served with, None before update().
+    `target` where the tuned one is published: a name, or an absolute path.
     """
 
     base: str
@@ -40,7 +39,6 @@ class Recipe:
     trainset: Path | None = None
     evalset: Path | None = None
     mode: str = MODES[0]
-    engine_options: Mapping[str, Any] | None = None
     tuned: Tuned | None = None
 
 
@@ -161,24 +159,15 @@ class Tunable:
         return self
 
 
-def like(
-    module: TrainableModule,
-    base: str,
-    weights: Weights | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> TrainableModule:
-    """
-    Another module, on *base* or on *weights* that are there, served as *module* is.
-
-    *options* are the engine's, those of *module* where they are None.
-    """
+def like(module: TrainableModule, base: str, weights: Weights | None = None) -> TrainableModule:
+    """Another module, on *base* or on *weights* that are there, served as *module* is."""
     from modelplug.local.trainable import TrainableModule
 
     local = module._local
     other = TrainableModule(base, trust_remote_code=local.trust_remote_code, source=local.source)
     other._local.wanted_type = local.wanted_type
     other._local.engine_name = local.engine_name
-    other._local.engine_options = local.engine_options if options is None else options
+    other._local.engine_options = local.engine_options
     if weights is not None:
         other._local.weights, other._local.wanted_type = weights, weights.type
     return other

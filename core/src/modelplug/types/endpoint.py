@@ -71,8 +71,10 @@ class Secret:
         return self._value
 
     def redact(self, text: str) -> str:
-        """*text* with every occurrence of the secret masked."""
-        return text.replace(self._value, "***") if self._value else text
+        """*text* with every occurrence of the secret masked; of a pair, `id:secret`, of either."""
+        for part in (self._value, self._value.partition(":")[2]):
+            text = text.replace(part, "***") if part else text
+        return text
 
     def __repr__(self) -> str:
         return "***"

@@ -157,6 +157,12 @@ def _folder_of(model: str, source: str | None) -> tuple[str, Path]:
     from modelplug_local.weights.store import read_manifest
 
     weights = fetch(model, source=source)
+    if weights.adapter is not None:
+        msg = (
+            f"{model!r} is the adapter {str(weights.adapter)!r} on {str(weights.path)!r}; "
+            f"copy both by hand, with the folders that they are in"
+        )
+        raise ConfigError(msg)
     folder = weights.path if weights.path.is_dir() else weights.path.parent
     while (manifest := read_manifest(folder)) is None and folder.parent != folder:
         folder = folder.parent

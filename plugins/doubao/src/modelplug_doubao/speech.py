@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from attrs import evolve
 
-from modelplug.errors import CallError
 from modelplug.openai_wire import OpenAICodec
 from modelplug.types import Endpoint, Secret
 from modelplug.wire import Request, Response
@@ -78,15 +77,6 @@ class SpeechCodec(OpenAICodec[C, R]):
             return super().error_details(response)
         code = response.headers["x-api-status-code"]
         return response.headers.get("x-api-message", ""), code, family(code, response)
-
-    def parse_error(self, response: Response) -> CallError:
-        """The error; the token of a key in two parts is not in its text either."""
-        error = super().parse_error(response)
-        text = str(error)
-        for key in self.endpoint.keys.items:
-            text = Secret(key.reveal().rpartition(":")[2]).redact(text)
-        error.args = (text,)
-        return error
 
 
 def _code(response: Response) -> str:

@@ -51,14 +51,14 @@ class Training:
             rows = rows_of(prepare(given, tuned.type, out, forms=FORMS).path)
         instruction = tuned.manifest["model"]["instruction"] or ""
         page = tuned.path / "comparison.html"
-        with closing(like(module, base or tuned.base, options=recipe.engine_options)) as other:
+        with closing(like(module, base or tuned.base)) as other:
             return flow.compare(other, module, rows, tuned.type, instruction, page)
 
     def promote(self, module: TrainableModule, recipe: Recipe, version: str | None) -> Tuned:
         """See Tunable.promote and Tunable.rollback."""
         here = shelf.Shelf(_tuned(module, recipe).path.parent)
         tuned = here.tuned(version or here.before_current())
-        other = like(module, str(tuned.path), _weights(tuned), recipe.engine_options)
+        other = like(module, str(tuned.path), _weights(tuned))
         try:
             other.start()
         except BaseException:

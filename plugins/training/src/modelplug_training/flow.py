@@ -41,7 +41,7 @@ def update(
 ) -> Tuned:
     """Train as *recipe* says; *module* serves the result afterwards."""
     job = plan(module, recipe)
-    refuse_unserved(job)
+    refuse_unserved(job, module._local.engine_options)
     for data in filter(None, (job.train, job.evaluation)):
         for remark in data.remarks:
             screen.note(f"{', '.join(map(str, data.sources))}: {remark}")
@@ -89,7 +89,7 @@ def _checked(job: Job, history: History) -> _Trained:
 
 
 def _measure_base(module: TrainableModule, job: Job) -> Measured:
-    with closing(like(module, job.recipe.base, job.served, job.recipe.engine_options)) as base:
+    with closing(like(module, job.recipe.base, job.served)) as base:
         return _measured(base, job, job.asked.settings.instruction)
 
 
@@ -130,7 +130,7 @@ def _publish(
     version = job.shelf.new_version()
     try:
         served = _lay_out(trained, version)
-        other = like(module, str(version), served, job.recipe.engine_options)
+        other = like(module, str(version), served)
         try:
             other.start()
             found = verify(other, job.base.type, trained.proof)

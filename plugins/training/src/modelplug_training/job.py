@@ -99,10 +99,7 @@ def plan(module: TrainableModule, recipe: Recipe) -> Job:
     ConfigError, UnknownOption, NoModel of what was asked; BadData of what is to be learnt.
     """
     plugins = installed()
-    # An earlier update() may have put an adapter into what the module is served with.
-    if recipe.engine_options is None:
-        recipe.engine_options = dict(module._local.engine_options)
-    served, engine = served_by(like(module, recipe.base, options=recipe.engine_options))
+    served, engine = served_by(like(module, recipe.base))
     if served.type not in TRAINABLE:
         msg = f"{recipe.base!r} is of type {served.type}, and {', '.join(TRAINABLE)} can be trained"
         raise Unsupported(msg)
@@ -127,7 +124,7 @@ def plan(module: TrainableModule, recipe: Recipe) -> Job:
     folder = folders.fresh()
     try:
         train, evaluation = _data(recipe, traits, asked, base, folder)
-        template = _template(recipe.engine_options)
+        template = _template(local.engine_options)
         decided = {
             "base": [str(base.path), _stamp(base.path)],
             "type": str(base.type),
@@ -239,12 +236,12 @@ def _as_asked(module: TrainableModule, recipe: Recipe, trainer: str) -> dict[str
         "trainset": os.path.abspath(recipe.trainset or ""),
         "evalset": os.path.abspath(recipe.evalset) if recipe.evalset else None,
         "engine": local.engine_name,
-        "engine_options": recipe.engine_options,
+        "engine_options": dict(local.engine_options),
     }
 
 
-def refuse_unserved(job: Job) -> None:
-    """ConfigError where the tuned model could not be served as the base is."""
+def refuse_unserved(job: Job, options: Mapping[str, Any]) -> None:
+    """ConfigError where the tuned model could not be served as the base is, with *options*."""
     if job.served.adapter is not None:
         msg = (
             f"{job.recipe.base!r} is an adapter, which nothing is trained on top of; name the "
@@ -257,4 +254,7 @@ def refuse_unserved(job: Job) -> None:
             raise ConfigError(msg)
         if "lora" not in installed().engine(job.engine).options:
             msg = f"{job.engine} serves no adapters; leave serve='adapter' out to serve them merged"
+            raise ConfigError(msg)
+        if options.get("lora"):
+            msg = "serve='adapter' puts an adapter of its own on the base; leave lora= out"
             raise ConfigError(msg)
