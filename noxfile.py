@@ -142,7 +142,7 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def engines(session: nox.Session) -> None:
     """Install real engines whose packages exclude each other, vLLM among them, and call them."""
-    install_workspace(session, *TEST_TOOLS)
+    install_workspace(session, *TEST_TOOLS, "onnx")  # a voice is made with it
     home = Path(session.create_tmp()).resolve() / "home"
     session.run(
         *("python", "-m", "pytest", *(session.posargs or ["engines"])),
