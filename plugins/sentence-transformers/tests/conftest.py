@@ -54,13 +54,16 @@ def png(red: int, width: int = 40, height: int = 30, rows_told: int = 30) -> byt
 class Folders:
     """
     Weights: the tiny embedder with prompts, and without but with a graph in ONNX; the tiny
-    reranker; a CLIP-like model and a classifier; a graph of other weights.
+    reranker; a CLIP-like model and a classifier; a model that attends to near tokens alone and
+    one that counts places from the padding's number; a graph of other weights.
     """
 
     embed: Path
     rerank: Path
     clip: Path
     classifier: Path
+    near: Path
+    offset: Path
     graph: Path
     other_graph: Path
     images: tuple[Path, ...]
@@ -102,6 +105,8 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Direct:
         rerank=tiny / "tiny-rerank",
         clip=made / "clip",
         classifier=made / "classifier",
+        near=made / "near",
+        offset=made / "offset",
         graph=made / "graph",
         other_graph=made / "other.onnx",
         images=tuple(images),
@@ -115,6 +120,8 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Direct:
     asked = {
         "clip": str(folders.clip),
         "classifier": str(folders.classifier),
+        "near": str(folders.near),
+        "offset": str(folders.offset),
         "graphs": [
             [str(folders.graph), str(folders.graph / "onnx/model.onnx"), 1.0],
             [str(folders.graph), str(folders.other_graph), 1.5],
@@ -127,6 +134,8 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Direct:
                 "encode_document": few,
             },
             str(folders.graph): {"encode": ["a red kite"]},
+            str(folders.near): {"encode": TEXTS},
+            str(folders.offset): {"encode": TEXTS},
             str(folders.clip): {
                 "encode": ["a red kite", "stone"],
                 "encode@images": [{"image": str(path)} for path in images],

@@ -24,7 +24,11 @@ from transformers import (
     CLIPImageProcessorPil,
     CLIPModel,
     CLIPProcessor,
+    ModernBertConfig,
+    ModernBertModel,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
 )
 
 WORDS = "<start> <end> <unk> a red kite stone green blue house the on flies".split()
@@ -66,6 +70,19 @@ def make_classifier(folder: Path, tokenizer: Path) -> None:
     )
     BertForSequenceClassification(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(tokenizer).save_pretrained(folder)
+
+
+def make_encoders(near: Path, offset: Path, tokenizer: Path) -> None:
+    """Models with random weights: of near tokens alone; of places from the padding's number on."""
+    words = AutoTokenizer.from_pretrained(tokenizer)
+    shape: dict[str, Any] = {"vocab_size": 4096, "hidden_size": 32, "intermediate_size": 64}
+    shape |= {"num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": words.pad_token_id}
+    torch.manual_seed(7)
+    window = ModernBertConfig(**shape, local_attention=8, global_attn_every_n_layers=2)
+    ModernBertModel(window).save_pretrained(near)
+    RobertaModel(RobertaConfig(**shape, max_position_embeddings=520)).save_pretrained(offset)
+    for folder in (near, offset):
+        words.save_pretrained(folder)
 
 
 class Plain(torch.nn.Module):
@@ -117,6 +134,7 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     make_clip(Path(asked["clip"]))
     make_classifier(Path(asked["classifier"]), Path(asked["graphs"][0][0]))
+    make_encoders(Path(asked["near"]), Path(asked["offset"]), Path(asked["graphs"][0][0]))
     for path, target, scale in asked["graphs"]:
         make_graph(path, Path(target), scale)
     found: dict[str, Any] = {

@@ -45,9 +45,11 @@ def inputs(*lengths: int) -> list[Input]:
     return [Input(length, length) for length in lengths]
 
 
-def held(slow: Slow, **limits: int) -> Batcher:
+def held(
+    slow: Slow, *, size: int = 4, tokens: int = 1000, waiting: int = 100, pads: bool = True
+) -> Batcher:
     """A batcher that computes a first input already, so that all later ones wait."""
-    batcher = Batcher(slow, **{"size": 4, "tokens": 1000, "waiting": 100, **limits})
+    batcher = Batcher(slow, size=size, tokens=tokens, waiting=waiting, pads=pads)
     batcher.submit("first", inputs(0))
     slow.came.acquire()
     return batcher
@@ -90,6 +92,17 @@ def test_a_long_text_is_not_what_short_ones_are_padded_to(slow: Slow) -> None:
     batcher.submit("x", inputs(200, 10, 12, 11)).results.result(30)
 
     assert [[10, 11, 12], [200]] == sorted(sorted(batch[1:]) for batch in slow.batches[1:])
+
+
+def test_without_padding_inputs_come_together_in_turn_up_to_the_tokens(slow: Slow) -> None:
+    batcher = held(slow, tokens=220, pads=False)
+    slow.finish(10)
+
+    jobs = [batcher.submit("x", inputs(length)) for length in (10, 200, 12, 11, 300)]
+    for job in jobs:
+        job.results.result(30)
+
+    assert [[10, 200], [12, 11], [300]] == [batch[1:] for batch in slow.batches[1:]]
 
 
 def test_only_what_has_the_same_prompt_is_computed_together(slow: Slow) -> None:

@@ -34,6 +34,19 @@ def test_vectors_are_those_of_encode(embedder: Any, direct: Any, texts: list[str
     assert close(direct.vectors(direct.folders.embed)) == embedder.vectors(texts)
 
 
+@pytest.mark.parametrize(("weights", "pads"), [("embed", False), ("offset", False), ("near", True)])
+def test_texts_are_computed_without_padding_where_vectors_stay_the_same(
+    serve: Any, direct: Any, texts: list[str], weights: str, pads: bool
+) -> None:
+    folder = getattr(direct.folders, weights)
+
+    served = serve(folder, "embed")
+
+    assert close(direct.vectors(folder)) == served.vectors(texts)
+    log = Path(served.model.log_path).read_text(encoding="utf-8")
+    assert pads is ("modelplug: computes texts without padding" not in log)
+
+
 def test_base64_holds_the_same_vectors(embedder: Any, texts: list[str]) -> None:
     plain = embedder.vectors(texts)
     packed = embedder.vectors(texts, encoding_format="base64")

@@ -94,11 +94,13 @@ def _missing(name: str, encoder: Any, folder: Path) -> str:
         return f"{MODULES[name]} is not installed here; pip install {MODULES[name]}"
     if _file(name, folder) is None:
         return f"the weights have no {FILES[name][0]}"
-    # Models that see have a method of their own for each sense, which a graph has not.
+    return "" if reads_texts_only(encoder) else "the model does more than read texts"
+
+
+def reads_texts_only(encoder: Any) -> bool:
+    """Models that see have a method of their own for each sense, which a graph has not."""
     modalities = getattr(encoder[0], "modality_config", {})
-    if [modality.get("method") for modality in modalities.values()] != ["forward"]:
-        return "the model does more than read texts"
-    return ""
+    return [modality.get("method") for modality in modalities.values()] == ["forward"]
 
 
 def _file(name: str, folder: Path) -> Path | None:

@@ -6,6 +6,8 @@ nearest to it in length, so that little is spent on padding (sorting by length i
 times on a CPU, 2026-11) and yet none waits for ever. Turns are shared: a request's first input
 comes right behind the inputs that are computed now, its second one further back, and so on, so
 that a request of one text does not wait for all of one with a thousand.
+
+Where nothing is padded (unpadded.py) lengths do not matter, and inputs come as their turns are.
 """
 
 from __future__ import annotations
@@ -91,11 +93,15 @@ class Batcher:
     Computes batches of at most *size* inputs and *tokens* padded tokens in a thread of its own.
 
     At most *waiting* inputs wait; a request that finds nobody waiting is taken whatever its size.
+    Where *compute* does not pad, inputs come together as their turns are, whatever their lengths.
     """
 
-    def __init__(self, compute: Compute, *, size: int, tokens: int, waiting: int) -> None:
+    def __init__(
+        self, compute: Compute, *, size: int, tokens: int, waiting: int, pads: bool = True
+    ) -> None:
         self._compute = compute
         self._size, self._tokens, self._limit = size, tokens, waiting
+        self._pads = pads
         self._heap: list[tuple[int, int, _Piece]] = []
         self._numbers = itertools.count()
         self._turn = 0
@@ -152,19 +158,20 @@ class Batcher:
             return []
         self._turn, first = seen[0]
         alike = [each for each in seen if each[1].job.common == first.job.common]
-        alike.sort(key=lambda each: abs(each[1].input.length - first.input.length))
+        if self._pads:
+            alike.sort(key=lambda each: abs(each[1].input.length - first.input.length))
         batch, longest, real = [first], first.input.length, first.input.length
         for _, piece in alike:
             if len(batch) == self._size:
                 break
-            length = piece.input.length
-            padded = max(longest, length) * (len(batch) + 1)
+            would, length = real + piece.input.length, max(longest, piece.input.length)
+            padded = length * (len(batch) + 1) if self._pads else would
             if piece is first or padded > self._tokens:
                 continue
-            if padded - real - length > PADDING + (real + length) // 4:
+            if padded - would > PADDING + would // 4:
                 continue
             batch.append(piece)
-            longest, real = max(longest, length), real + length
+            longest, real = length, would
         taken = {id(piece) for piece in batch}
         for turn, piece in seen:
             if id(piece) not in taken:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.util import batch_to_device, get_device_name
 from tokenizers import Tokenizer
 
 from .asked import pixels_of
+from .unpadded import Unpadded
 
 IMAGE_LENGTH = 256
 """Of an image, in tokens, for want of a better guess: batches are measured by it."""
@@ -35,6 +38,7 @@ class Model(Protocol):
     prompts: Mapping[str, str]
     default_prompt: str | None
     longest: int | None
+    pads: bool
 
     def lengths(self, common: Common, inputs: Sequence[Any]) -> list[int]:
         """Tokens of each input, uncut. Called from any thread."""
@@ -62,8 +66,6 @@ def load_encoder(settings: Mapping[str, Any]) -> Any:
 
 def _on_cpu(settings: Mapping[str, Any]) -> bool:
     # Half-precision weights, computed as they are, are slower and coarser on a CPU.
-    from sentence_transformers.util import get_device_name
-
     return str(settings.get("device") or get_device_name()).startswith("cpu")
 
 
@@ -75,6 +77,7 @@ class Embedder:
         self.prompts: Mapping[str, str] = encoder.prompts
         self.default_prompt: str | None = encoder.default_prompt_name
         self.longest = _longest(encoder)
+        self.pads = not isinstance(getattr(encoder[0], "model", None), Unpadded)
         self.sees = "image" in encoder.modalities
         self._normalize = normalize
         self._count = _counter(encoder)
@@ -89,15 +92,16 @@ class Embedder:
         """See Model."""
         if common.kind == "image":
             inputs = [pixels_of(image) for image in inputs]
-        # An empty prompt, too, keeps encode() from taking the model's default one.
-        found: Sequence[Any] = self.encoder.encode(
-            list(inputs),
-            prompt=common.prompt,
-            batch_size=len(inputs),
-            show_progress_bar=False,
-            normalize_embeddings=self._normalize,
-            **({"task": common.task} if common.task else {}),
-        )
+        # What encode() does for one batch, without its bookkeeping, which takes a tenth of the
+        # time of a short text (2026-11).
+        encoder, task = self.encoder, {"task": common.task} if common.task else {}
+        with torch.inference_mode():
+            features = encoder.preprocess(list(inputs), prompt=common.prompt, **task)
+            made = encoder(batch_to_device(features, encoder.device), **task)["sentence_embedding"]
+            made = made[:, : encoder.truncate_dim]
+            if self._normalize:
+                made = torch.nn.functional.normalize(made, dim=1)
+            found: Sequence[Any] = made.float().cpu().numpy()
         return found
 
 
@@ -115,6 +119,7 @@ class Ranker:
         self.prompts: Mapping[str, str] = encoder.prompts
         self.default_prompt: str | None = encoder.default_prompt_name
         self.longest = _longest(encoder)
+        self.pads = True
         self._count = _counter(encoder)
 
     def lengths(self, common: Common, inputs: Sequence[Any]) -> list[int]:

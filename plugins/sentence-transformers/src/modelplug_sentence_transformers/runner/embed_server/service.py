@@ -12,16 +12,18 @@ import torch
 from engine_server import CallerGone, Fields, Refused, Request, Service
 
 from .asked import check_lengths, documents_of, flag, inputs_of, prompt_of, text_of
-from .backends import use_fastest
+from .backends import reads_texts_only, use_fastest
 from .batching import Batcher, Busy, Input, Job
 from .models import Common, Embedder, Model, Ranker, load_encoder
+from .unpadded import TOKENS, unpad
 
 WORKERS, QUEUE = 64, 64
 """Requests whose inputs are in the batches' queue, and requests that wait to be read."""
 
-BATCH_CPU, BATCH_GPU = 16, 128
+BATCH_CPU, BATCH_LARGE = 16, 128
 """Nearly all that batching gives on a CPU is there at 8 (2026-11); two batches' worth of callers
-keep it busy while the answers of one are on their way."""
+keep it busy while the answers of one are on their way. GPUs gain from more, and where nothing
+is padded the tokens are the limit."""
 
 TOKENS_EACH = 512
 """Padded tokens of a batch for each input that it may have: of long texts it takes fewer."""
@@ -38,9 +40,13 @@ class Served:
         self.name: str = settings["model"]
         self._truncate: bool = settings["truncate"]
         on_cpu = model.encoder.device.type == "cpu"
-        size = settings.get("batch") or (BATCH_CPU if on_cpu else BATCH_GPU)
+        size = settings.get("batch") or (BATCH_CPU if on_cpu and model.pads else BATCH_LARGE)
         self._batcher = Batcher(
-            model.compute, size=size, tokens=TOKENS_EACH * size, waiting=settings["queue"]
+            model.compute,
+            size=size,
+            tokens=TOKENS_EACH * size if model.pads else TOKENS,
+            waiting=settings["queue"],
+            pads=model.pads,
         )
 
     def lengths(
@@ -188,8 +194,12 @@ def load(settings: dict[str, Any]) -> Service:
     """The model at `path`, on the fastest back end, behind its route."""
     torch.set_num_threads(settings["threads"])
     encoder = load_encoder(settings)
+    is_ranker = settings["type"] == "rerank"
+    # Rerankers read the first token of each row, and GPUs have padding to spare.
+    if not is_ranker and encoder.device.type == "cpu" and reads_texts_only(encoder):
+        unpad(encoder)
     use_fastest(encoder, settings)
-    if settings["type"] == "rerank":
+    if is_ranker:
         ranker = Ranker(encoder)
         routes: dict[str, Any] = {"/v1/rerank": Rerank(Served(ranker, settings))}
     else:
