@@ -30,7 +30,7 @@ DISTRIBUTIONS: dict[str, dict[str, str]] = {
         "flagembedding": "modelplug-flagembedding",
         "llamafactory": "modelplug-llamafactory",
         "peft": "modelplug-peft",
-        "sentence_transformers": "modelplug-st-training",
+        "sentence_transformers": "modelplug-sentence-transformers-training",
         "swift": "modelplug-swift",
     },
     "format": {

@@ -1,7 +1,7 @@
 """
 Real trainings, from the call to the served model; every figure is measured through an endpoint.
 
-The trainers are those of modelplug-st-training and modelplug-peft, on the tiny weights.
+The trainers are sentence_transformers and peft, on the tiny weights.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Weights:
 
     @property
     def files(self) -> Sequence[Path]:
-        """The file at `path`, with the other parts of a GGUF that is split; or all of the folder."""
+        """The file at `path`, with the other parts of a split GGUF; or all of the folder."""
         if not self.path.is_file():
             return sorted(file for file in self.path.rglob("*") if file.is_file())
         split = _PART.fullmatch(self.path.name)

@@ -81,9 +81,10 @@ def choose(trainers: Mapping[str, TrainerTraits], type: ModelType) -> str:
     fitting = [name for name, traits in trainers.items() if type in traits.types]
     if not fitting:
         have = ", ".join(f"{n} ({', '.join(t.types)})" for n, t in trainers.items()) or "none"
+        usual = "peft" if type.chats else "sentence-transformers-training"
         msg = (
             f"no installed trainer trains a model of type {type} (installed: {have}); "
-            f"pip install {'modelplug-peft' if type.chats else 'modelplug-st-training'}"
+            f"pip install modelplug-{usual}"
         )
         raise ConfigError(msg)
     return min(fitting, key=lambda name: (trainers[name].rank, name))

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from modelplug.types import Training, TrainingPlan
-from modelplug_st_training import plugin
+from modelplug_sentence_transformers_training import plugin
 from modelplug_training.testing import Trial, marked, retrieval
 
 EMBEDDER: dict[str, Any] = {
