@@ -192,11 +192,6 @@ class TestAnthropic(AsyncClient, ErrorSuite):
         )
     }
 
-    unlike = {
-        (f"error-400-{name}.json", "code"): "one word of several errors; modelplug tells its text"
-        for name in ("balance", "context")
-    }
-
     def told(self, error: Any) -> Told:
         told = stainless_told(error, anthropic._exceptions, more=_CLASSES)
         inner = error.body.get("error") if isinstance(error.body, dict) else None
