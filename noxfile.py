@@ -169,10 +169,10 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def vendors(session: nox.Session) -> None:
     """The vendors' own SDKs make the requests that modelplug makes, and read the replies."""
-    install_workspace(session, *TEST_TOOLS, "--requirement=vendors/requirements.txt")
+    install_workspace(session, *TEST_TOOLS, "--requirement=tests/vendors/requirements.txt")
     # It asks for a PyJWT that zai-sdk cannot do with, and works with newer ones (2026-11).
     session.install("--no-deps", "sensenova==1.0.6")
-    session.run("python", "-m", "pytest", *(session.posargs or ["vendors"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests/vendors"]))
 
 
 @nox.session

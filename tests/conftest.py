@@ -15,6 +15,8 @@ from modelplug import plugins
 from modelplug.catalog import Provider, Service
 from modelplug.testing import FaultServer, Reply, Request, block_network
 
+collect_ignore = ["engines", "vendors"]  # with environments and sessions of their own
+
 KEY = "sk-loopback"
 ANSWER = "The capital of France is Paris."
 JSON_ANSWER = '{"name": "Hugo", "age": 37}'

@@ -184,7 +184,7 @@ A pair with a number is offered. All pass the [contract tests](../../how-to/test
 faults, a key that leaks nowhere. The number counts documented replies, errors among them, that are compared field by field with
 what comes out; a `vlm` speaks the wire of `llm`, whose replies are not counted twice.
 
-† an SDK, the vendor's own or one that it names, sends what modelplug sends, on the same server; [which](../../../vendors/README.md)
+† an SDK, the vendor's own or one that it names, sends what modelplug sends, on the same server; [which](../../../tests/vendors/README.md)
 
 \\* a community plugin, kept by its steward
 """
@@ -201,8 +201,8 @@ def recorded(folder: Path) -> Counter[str]:
 
 
 def compared_with_sdk() -> Mapping[str, set[str]]:
-    """By source the types for which an SDK makes the call too, as vendors/ has them in a table."""
-    text = (ROOT / "vendors" / "README.md").read_text(encoding="utf-8")
+    """By source the types for which an SDK makes the call too, as tests/vendors/ has them in a table."""
+    text = (ROOT / "tests" / "vendors" / "README.md").read_text(encoding="utf-8")
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     (_, *types), _, *body = [[cell.strip() for cell in row] for row in rows]
     return {

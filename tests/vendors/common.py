@@ -28,7 +28,7 @@ from modelplug.testing import Expected, FaultServer, Recorded, Replies, Request,
 
 KEY = "key-of-nobody-which-opens-nothing"
 HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = HERE.parents[1]
 REPLIES = HERE / "replies"
 
 ABSENT = "(absent)"
