@@ -145,7 +145,7 @@ def engines(session: nox.Session) -> None:
     install_workspace(session, *TEST_TOOLS, "onnx")  # a voice is made with it
     home = Path(session.create_tmp()).resolve() / "home"
     session.run(
-        *("python", "-m", "pytest", *(session.posargs or ["engines"])),
+        *("python", "-m", "pytest", *(session.posargs or ["tests/engines"])),
         env={"MODELPLUG_HOME": str(home)},
     )
 
