@@ -124,13 +124,10 @@ class Model:
         timeouts, _ = self._taken(options)
         return _transport().stream(self._events(given, options), timeouts)
 
-    async def aevents(self, given: Any = None, **options: Any) -> AsyncGenerator[Event, None]:
+    def aevents(self, given: Any = None, **options: Any) -> AsyncGenerator[Event, None]:
         """As `events`."""
         timeouts, _ = self._taken(options)
-        flow = self._events(given, options)
-        async with contextlib.aclosing(_transport().astream(flow, timeouts)) as events:
-            async for event in events:
-                yield event
+        return _transport().astream(self._events(given, options), timeouts)
 
     def stream(self, given: Any = None, **options: Any) -> Generator[str, None, None]:
         """Pieces of the answer as they arrive."""

@@ -139,11 +139,13 @@ def chat_events(
     said: list[str] = []
 
     def counted(events: Sequence[Event]) -> Sequence[Event]:
-        said.extend(event.text for event in events if type(event) is Text)
-        return [
-            estimated(event, call.messages, said) if type(event) is Usage else event
-            for event in events
-        ]
+        told = list(events)
+        for at, event in enumerate(events):
+            if type(event) is Text:
+                said.append(event.text)
+            elif type(event) is Usage:
+                told[at] = estimated(event, call.messages, said)
+        return told
 
     try:
         yield from changed(codec.stream(call), counted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -21,7 +20,6 @@ from modelplug.transport.messages import (
     prepare,
     too_large,
 )
-from modelplug.transport.network import AsyncStream, SyncStream
 from modelplug.transport.patience import Patience, nothing_to_cut
 from modelplug.transport.pool import Async, Pool, Sync
 from modelplug.wire import Conversation, Request, Response
@@ -52,6 +50,7 @@ class Exchange:
         self._request = request
         self._patience = patience
         self._reply: httpcore.Response | None = None
+        self._plain: PlainChunks | None = None
         self.response: Response
 
     def open(self) -> Exchange:
@@ -85,7 +84,7 @@ class Exchange:
             self.response = Response(reply.status, headers, streaming=True)
             stream = reply.extensions["network_stream"]
             if headers.get("transfer-encoding") == "chunked" and stream.received.at_body:
-                self._chunks = plain_chunks(stream, patience, self._chunks)
+                self._plain, self._stream = PlainChunks(), stream
             return
         pieces, size = [], 0
         while (chunk := self._next()) is not None:
@@ -96,10 +95,19 @@ class Exchange:
         self.response = Response(reply.status, headers, b"".join(pieces))
 
     def _next(self) -> bytes | None:
+        while self._plain is not None:
+            chunk = self._plain.feed(self._stream.read_body(READ, self._patience))
+            if self._plain.ended:
+                self._stream.received.ahead, self._plain = self._plain.rest, None
+            if chunk:
+                return self._decoded(chunk)
         for chunk in self._chunks:
-            self._patience.began()
-            return chunk if self._decompressor is None else self._decompressor.feed(chunk)
+            return self._decoded(chunk)
         return None
+
+    def _decoded(self, chunk: bytes) -> bytes:
+        self._patience.began()
+        return chunk if self._decompressor is None else self._decompressor.feed(chunk)
 
     def read(self) -> bytes | None:
         """The next bytes of the body, None at its end."""
@@ -165,6 +173,7 @@ class AsyncExchange:
         self._request = request
         self._patience = patience
         self._reply: httpcore.Response | None = None
+        self._plain: PlainChunks | None = None
         self.response: Response
 
     async def open(self) -> AsyncExchange:
@@ -209,7 +218,7 @@ class AsyncExchange:
             self.response = Response(reply.status, headers, streaming=True)
             stream = reply.extensions["network_stream"]
             if headers.get("transfer-encoding") == "chunked" and stream.received.at_body:
-                self._chunks = aplain_chunks(stream, patience, self._chunks)
+                self._plain, self._stream = PlainChunks(), stream
             return
         pieces, size = [], 0
         while (chunk := await self._next()) is not None:
@@ -220,10 +229,19 @@ class AsyncExchange:
         self.response = Response(reply.status, headers, b"".join(pieces))
 
     async def _next(self) -> bytes | None:
+        while self._plain is not None:
+            chunk = self._plain.feed(await self._stream.read_body(READ, self._patience))
+            if self._plain.ended:
+                self._stream.received.ahead, self._plain = self._plain.rest, None
+            if chunk:
+                return self._decoded(chunk)
         async for chunk in self._chunks:
-            self._patience.began()
-            return chunk if self._decompressor is None else self._decompressor.feed(chunk)
+            return self._decoded(chunk)
         return None
+
+    def _decoded(self, chunk: bytes) -> bytes:
+        self._patience.began()
+        return chunk if self._decompressor is None else self._decompressor.feed(chunk)
 
     async def read(self) -> bytes | None:
         """The next bytes of the body, None at its end."""
@@ -277,27 +295,3 @@ class AsyncExchange:
                 await self._connection.aclose()
         finally:
             self._stack.async_places.release()
-
-
-def plain_chunks(
-    stream: SyncStream, patience: Patience, judged: Iterator[bytes]
-) -> Iterator[bytes]:
-    chunks = PlainChunks()
-    while not chunks.ended:
-        if piece := chunks.feed(stream.read_body(READ, patience)):
-            yield piece
-    stream.received.ahead = chunks.rest
-    yield from judged
-
-
-async def aplain_chunks(
-    stream: AsyncStream, patience: Patience, judged: AsyncIterator[bytes]
-) -> AsyncIterator[bytes]:
-    """As `plain_chunks`."""
-    chunks = PlainChunks()
-    while not chunks.ended:
-        if piece := chunks.feed(await stream.read_body(READ, patience)):
-            yield piece
-    stream.received.ahead = chunks.rest
-    async for chunk in judged:
-        yield chunk

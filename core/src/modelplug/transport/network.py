@@ -130,6 +130,7 @@ class _Buffer(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._paused = False
+        self._patience = _Alarm()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -139,29 +140,25 @@ class _Buffer(asyncio.Protocol):
         if len(self.received) > READ_AHEAD and not self._paused:
             self._paused = True
             self.transport.pause_reading()
-        self._wake("_reader")
+        _wake(self._reader)
 
     def eof_received(self) -> None:
         self.ended = True
-        self._wake("_reader")
+        _wake(self._reader)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
         self.lost = exc
-        self._wake("_reader")
-        self._wake("_writer")
+        self._patience.off()
+        _wake(self._reader)
+        _wake(self._writer)
 
     def pause_writing(self) -> None:
         self._writer = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
-        self._wake("_writer")
-
-    def _wake(self, who: str) -> None:
-        future = getattr(self, who)
-        setattr(self, who, None)
-        if future is not None and not future.done():
-            future.set_result(None)
+        _wake(self._writer)
+        self._writer = None
 
     def take(self, max_bytes: int) -> bytes:
         data = bytes(self.received[:max_bytes])
@@ -174,36 +171,69 @@ class _Buffer(asyncio.Protocol):
     async def more(self, seconds: float | None) -> None:
         """Until something arrived or the connection ended."""
         loop = asyncio.get_running_loop()
-        self._reader = future = loop.create_future()
-        await _within(loop, future, seconds, httpcore.ReadTimeout)
+        self._reader = loop.create_future()
+        self._patience.set(loop, self._reader, seconds, httpcore.ReadTimeout)
+        await self._reader
 
     async def drained(self, seconds: float | None) -> None:
         """Until the peer takes more."""
         if self._writer is not None:
             loop = asyncio.get_running_loop()
-            await _within(loop, self._writer, seconds, httpcore.WriteTimeout)
+            self._patience.set(loop, self._writer, seconds, httpcore.WriteTimeout)
+            await self._writer
 
 
-async def _within(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[None],
-    seconds: float | None,
-    late: type[Exception],
-) -> None:
-    # One timer and one future: asyncio.timeout costs four times as much for each read.
-    if seconds is None:
-        await future
-        return
-    timer = loop.call_later(seconds, _expire, future, late)
-    try:
-        await future
-    finally:
-        timer.cancel()
+def _wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
 
 
-def _expire(future: asyncio.Future[None], late: type[Exception]) -> None:
-    if not future.done():
-        future.set_exception(late())
+class _Alarm:
+    """
+    The time limit of whatever a connection waits for, one wait at a time.
+
+    Its timer is left running from wait to wait, and looks when it goes off whether it is late: a
+    timer for each read takes a tenth of a token's time, asyncio.timeout four times that (2026-11).
+    """
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._waiting: asyncio.Future[None] | None = None
+        self._late: type[Exception] = Exception
+
+    def set(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        waiting: asyncio.Future[None],
+        seconds: float | None,
+        late: type[Exception],
+    ) -> None:
+        """Let *waiting* fail with *late* unless it is done within *seconds*."""
+        if seconds is None:
+            self._waiting = None
+            return
+        self._waiting, self._late = waiting, late
+        self._deadline = loop.time() + seconds
+        if self._timer is not None and self._timer.when() <= self._deadline:
+            return
+        self.off()
+        self._timer = loop.call_at(self._deadline, self._ring, loop)
+
+    def off(self) -> None:
+        """Wait for nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiting is None or self._waiting.done():
+            return
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._ring, loop)
+        else:
+            self._waiting.set_exception(self._late())
 
 
 class AsyncStream(httpcore.AsyncNetworkStream):
