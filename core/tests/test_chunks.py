@@ -65,8 +65,9 @@ usual = st.binary(min_size=1, max_size=70).map(chunk)
 odd = st.one_of(
     st.sampled_from([
         chunk(b"a", b"1;name=value"), chunk(b"abc", b"000003"), chunk(b"a", b"1 "),
-        chunk(b"abc", b"0x3"), chunk(b"abc", b"+3"), chunk(b"abc", b"1_1"), chunk(b"ab", b"2", b""),
-        chunk(b"abc", b"3", b"XX"), b"3\nabc\n", b"\r\n", b"ffffffffff\r\nabc", b"-1\r\n\r\n",
+        chunk(b"abc", b"0" * 30 + b"3"), chunk(b"abc", b"0x3"), chunk(b"abc", b"+3"),
+        chunk(b"abc", b"1_1"), chunk(b"ab", b"2", b""), chunk(b"abc", b"3", b"XX"),
+        b"3\nabc\n", b"\r\n", b"ffffffffff\r\nabc", b"-1\r\n\r\n",
         chunk(b"x" * 0x10000), chunk(b"x" * 0xFFFF), chunk(b"0123456789", b"A"),
     ]),
     st.binary(max_size=9),

@@ -62,10 +62,10 @@ class Reply:
     One scripted reply.
 
     `body` is the whole, or pieces sent one by one, where an event among the pieces is waited
-    for. `cut` divides what is sent into pieces of so many bytes. `framing` is `length`,
-    `chunked` (each piece one HTTP chunk, so that a client sees it on its own) or `close`
-    (HTTP/1.0, the end of the connection is the end of the body); left out, it is `chunked`
-    for pieces and `length` for a whole. After `close_after` bytes of body the connection is
+    for. `cut` divides what is sent into pieces of so many bytes, each of which is read on its
+    own. `framing` is `length`, `chunked` (each piece one HTTP chunk) or `close` (HTTP/1.0, the
+    end of the connection is the end of the body); left out, it is `chunked` for pieces and
+    `length` for a whole. After `close_after` bytes of body the connection is
     ended by `ending`: `fin` as a process that exits, `rst` as one that is killed. Before
     anything is sent, `gate` is waited for.
     """
@@ -233,7 +233,7 @@ class FaultServer:
                 piece = piece[: reply.close_after - sent]
             sent += len(piece)
             if piece:
-                connection.sendall(_chunk(piece) if framing == "chunked" else piece)
+                connection.sendall(_chunk(piece, reply.cut) if framing == "chunked" else piece)
             if sent == reply.close_after:
                 break
         if reply.close_after is not None:
@@ -311,8 +311,9 @@ def _pieces(reply: Reply) -> Iterator[bytes | threading.Event]:
                 yield piece[start : start + reply.cut]
 
 
-def _chunk(piece: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
+def _chunk(piece: bytes, cut: int) -> bytes:
+    # modelplug joins chunks that come together, but leaves those with an extension as they are.
+    return b"%x%b\r\n%b\r\n" % (len(piece), b";cut" if cut else b"", piece)
 
 
 def _end(connection: socket.socket, ending: str) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 
 _HEAD_ENDS = re.compile(rb"\n\r?\n")  # as h11 looks for it
-_SIZE = re.compile(rb"0*([1-9A-Fa-f][0-9A-Fa-f]{0,3})\r\n")
-_PART_OF_A_SIZE = re.compile(rb"(?:[0-9A-Fa-f]{1,8}\r?)?")
+_SIZE = re.compile(rb"0{0,4}([1-9A-Fa-f][0-9A-Fa-f]{0,3})\r\n")
+_PART_OF_A_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}\r?")
 
 
 class Received:
@@ -64,7 +64,8 @@ class PlainChunks:
     def feed(self, data: bytes) -> bytes:
         """The bodies of the chunks that *data* completes; b"" is the end of the connection."""
         self.ended = not data
-        data = self.rest + data
+        if self.rest:
+            data = self.rest + data
         pieces = []
         at = 0
         while size := _SIZE.match(data, at):
@@ -78,6 +79,6 @@ class PlainChunks:
             pieces.append(data[begin:end])
             at = end + 2
         self.rest = data[at:]
-        if size is None and not _PART_OF_A_SIZE.fullmatch(self.rest):
+        if size is None and self.rest and not _PART_OF_A_SIZE.fullmatch(self.rest):
             self.ended = True
         return b"".join(pieces)

@@ -161,8 +161,12 @@ class _Buffer(asyncio.Protocol):
         self._writer = None
 
     def take(self, max_bytes: int) -> bytes:
-        data = bytes(self.received[:max_bytes])
-        del self.received[:max_bytes]
+        if len(self.received) <= max_bytes:
+            data = bytes(self.received)
+            self.received.clear()
+        else:
+            data = bytes(self.received[:max_bytes])
+            del self.received[:max_bytes]
         if self._paused and len(self.received) < READ_AHEAD // 2:
             self._paused = False
             self.transport.resume_reading()
