@@ -90,10 +90,17 @@ def test_a_whole_body_goes_out_with_its_length() -> None:
 
 
 def test_each_piece_is_an_http_chunk() -> None:
-    with FaultServer(Reply(200, {}, b"abcde", cut=2)) as server:
+    with FaultServer(Reply(200, {}, [b"ab", b"cd", b"e"])) as server:
         _, _, body = raw(server).partition(b"\r\n\r\n")
 
     assert b"2\r\nab\r\n2\r\ncd\r\n1\r\ne\r\n0\r\n\r\n" == body
+
+
+def test_cut_pieces_are_chunks_that_are_not_joined() -> None:
+    with FaultServer(Reply(200, {}, b"abc", cut=2)) as server:
+        _, _, body = raw(server).partition(b"\r\n\r\n")
+
+    assert b"2;cut\r\nab\r\n1;cut\r\nc\r\n0\r\n\r\n" == body
 
 
 def test_a_close_delimited_body_is_http_1_0() -> None:
