@@ -43,7 +43,7 @@ class Received:
             self._awaits_head = False
             if end := _HEAD_ENDS.search(data):
                 self.at_body = True
-                self.ahead = data[end.end() :] + self.ahead
+                self.ahead = data[end.end() :]
                 return data[: end.end()]
         return data
 

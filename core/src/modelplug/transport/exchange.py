@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpcore
 
@@ -21,7 +21,7 @@ from modelplug.transport.messages import (
     too_large,
 )
 from modelplug.transport.patience import Patience, nothing_to_cut
-from modelplug.transport.pool import Async, Pool, Sync
+from modelplug.transport.pool import Async, K, Pool, Stack, Sync
 from modelplug.wire import Conversation, Request, Response
 
 T = TypeVar("T")
@@ -39,19 +39,46 @@ def streams(request: Request, status: int, headers: dict[str, str]) -> bool:
     return request.stream and 200 <= status < 300 and not kind.startswith("application/json")
 
 
-class Exchange:
-    """
-    `open` it, then `close` it. `response` is the whole reply, or its head where it streams.
-    """
+class _Exchange(Generic[K]):
+    """What waits for nothing, and so is the same for both."""
 
-    def __init__(self, pool: Pool[Sync], request: Request, patience: Patience) -> None:
+    _stream: Any
+
+    def __init__(self, pool: Pool[K], request: Request, patience: Patience) -> None:
         self._url = address(request.url)
-        self._stack = pool.stack(self._url, request.url)
+        self._stack: Stack[K] = pool.stack(self._url, request.url)
         self._request = request
         self._patience = patience
         self._reply: httpcore.Response | None = None
         self._plain: PlainChunks | None = None
         self.response: Response
+
+    def _head(self, reply: httpcore.Response) -> Response:
+        headers = headers_of(reply)
+        self._decompressor = decompressor(headers)
+        streaming = streams(self._request, reply.status, headers)
+        if streaming and headers.get("transfer-encoding") == "chunked":
+            self._stream = reply.extensions["network_stream"]
+            self._plain = PlainChunks() if self._stream.received.at_body else None
+        return Response(reply.status, headers, streaming=streaming)
+
+    def _fed(self, data: bytes) -> bytes:
+        """The plain chunks that *data* completes; after the last of them h11 gets the rest."""
+        assert self._plain is not None
+        chunk = self._plain.feed(data)
+        if self._plain.ended:
+            self._stream.received.ahead, self._plain = self._plain.rest, None
+        return chunk
+
+    def _decoded(self, chunk: bytes) -> bytes:
+        self._patience.began()
+        return chunk if self._decompressor is None else self._decompressor.feed(chunk)
+
+
+class Exchange(_Exchange[Sync]):
+    """
+    `open` it, then `close` it. `response` is the whole reply, or its head where it streams.
+    """
 
     def open(self) -> Exchange:
         """Send the request and read the reply, or its head."""
@@ -78,13 +105,8 @@ class Exchange:
         patience.sent()
         self._reply = reply = self._connection.handle_request(prepare(request, self._url, patience))
         self._chunks = iter(reply.iter_stream())
-        headers = headers_of(reply)
-        self._decompressor = decompressor(headers)
-        if streams(request, reply.status, headers):
-            self.response = Response(reply.status, headers, streaming=True)
-            stream = reply.extensions["network_stream"]
-            if headers.get("transfer-encoding") == "chunked" and stream.received.at_body:
-                self._plain, self._stream = PlainChunks(), stream
+        self.response = head = self._head(reply)
+        if head.streaming:
             return
         pieces, size = [], 0
         while (chunk := self._next()) is not None:
@@ -92,22 +114,15 @@ class Exchange:
             size += len(chunk)
             if size > LARGEST_BODY:
                 raise too_large()
-        self.response = Response(reply.status, headers, b"".join(pieces))
+        self.response = Response(head.status, head.headers, b"".join(pieces))
 
     def _next(self) -> bytes | None:
         while self._plain is not None:
-            chunk = self._plain.feed(self._stream.read_body(READ, self._patience))
-            if self._plain.ended:
-                self._stream.received.ahead, self._plain = self._plain.rest, None
-            if chunk:
+            if chunk := self._fed(self._stream.read_body(READ, self._patience)):
                 return self._decoded(chunk)
         for chunk in self._chunks:
             return self._decoded(chunk)
         return None
-
-    def _decoded(self, chunk: bytes) -> bytes:
-        self._patience.began()
-        return chunk if self._decompressor is None else self._decompressor.feed(chunk)
 
     def read(self) -> bytes | None:
         """The next bytes of the body, None at its end."""
@@ -164,17 +179,8 @@ class Exchange:
             self._stack.places.release()
 
 
-class AsyncExchange:
+class AsyncExchange(_Exchange[Async]):
     """As `Exchange`."""
-
-    def __init__(self, pool: Pool[Async], request: Request, patience: Patience) -> None:
-        self._url = address(request.url)
-        self._stack = pool.stack(self._url, request.url)
-        self._request = request
-        self._patience = patience
-        self._reply: httpcore.Response | None = None
-        self._plain: PlainChunks | None = None
-        self.response: Response
 
     async def open(self) -> AsyncExchange:
         """Send the request and read the reply, or its head."""
@@ -212,13 +218,8 @@ class AsyncExchange:
             prepare(request, self._url, patience)
         )
         self._chunks = aiter(reply.aiter_stream())
-        headers = headers_of(reply)
-        self._decompressor = decompressor(headers)
-        if streams(request, reply.status, headers):
-            self.response = Response(reply.status, headers, streaming=True)
-            stream = reply.extensions["network_stream"]
-            if headers.get("transfer-encoding") == "chunked" and stream.received.at_body:
-                self._plain, self._stream = PlainChunks(), stream
+        self.response = head = self._head(reply)
+        if head.streaming:
             return
         pieces, size = [], 0
         while (chunk := await self._next()) is not None:
@@ -226,22 +227,15 @@ class AsyncExchange:
             size += len(chunk)
             if size > LARGEST_BODY:
                 raise too_large()
-        self.response = Response(reply.status, headers, b"".join(pieces))
+        self.response = Response(head.status, head.headers, b"".join(pieces))
 
     async def _next(self) -> bytes | None:
         while self._plain is not None:
-            chunk = self._plain.feed(await self._stream.read_body(READ, self._patience))
-            if self._plain.ended:
-                self._stream.received.ahead, self._plain = self._plain.rest, None
-            if chunk:
+            if chunk := self._fed(await self._stream.read_body(READ, self._patience)):
                 return self._decoded(chunk)
         async for chunk in self._chunks:
             return self._decoded(chunk)
         return None
-
-    def _decoded(self, chunk: bytes) -> bytes:
-        self._patience.began()
-        return chunk if self._decompressor is None else self._decompressor.feed(chunk)
 
     async def read(self) -> bytes | None:
         """The next bytes of the body, None at its end."""

@@ -130,7 +130,7 @@ class _Buffer(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._paused = False
-        self._patience = _Alarm()
+        self._alarm = _Alarm()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -149,7 +149,7 @@ class _Buffer(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
         self.lost = exc
-        self._patience.off()
+        self._alarm.off()
         _wake(self._reader)
         _wake(self._writer)
 
@@ -161,12 +161,8 @@ class _Buffer(asyncio.Protocol):
         self._writer = None
 
     def take(self, max_bytes: int) -> bytes:
-        if len(self.received) <= max_bytes:
-            data = bytes(self.received)
-            self.received.clear()
-        else:
-            data = bytes(self.received[:max_bytes])
-            del self.received[:max_bytes]
+        data = bytes(self.received[:max_bytes])
+        del self.received[:max_bytes]
         if self._paused and len(self.received) < READ_AHEAD // 2:
             self._paused = False
             self.transport.resume_reading()
@@ -176,14 +172,14 @@ class _Buffer(asyncio.Protocol):
         """Until something arrived or the connection ended."""
         loop = asyncio.get_running_loop()
         self._reader = loop.create_future()
-        self._patience.set(loop, self._reader, seconds, httpcore.ReadTimeout)
+        self._alarm.set(loop, self._reader, seconds, httpcore.ReadTimeout)
         await self._reader
 
     async def drained(self, seconds: float | None) -> None:
         """Until the peer takes more."""
         if self._writer is not None:
             loop = asyncio.get_running_loop()
-            self._patience.set(loop, self._writer, seconds, httpcore.WriteTimeout)
+            self._alarm.set(loop, self._writer, seconds, httpcore.WriteTimeout)
             await self._writer
 
 
