@@ -8,13 +8,13 @@ modelplug-local's engine_server on its path; it imports nothing else of modelplu
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp
 import numpy as np
+from engine_replies import embeddings, ranking
 from engine_server import Fields, Refused, Request, Service, run
 
 QUEUE = 64
@@ -99,21 +99,12 @@ class Embeddings:
         encoding = fields.one_of("encoding_format", "float", ("float", "base64"))
         texts = _texts(fields, "input")
         tokens = [self._model.text(text) for text in texts]
-        data = []
+        vectors = []
         for at, ids in enumerate(tokens):
             request.check_caller()
             vector = self._model.compute(ids, f"input[{at}]")
-            vector /= max(float(np.linalg.norm(vector)), 1e-12)
-            written = base64.b64encode(vector.astype("<f4").tobytes()).decode()
-            data.append(
-                {
-                    "object": "embedding",
-                    "index": at,
-                    "embedding": written if encoding == "base64" else vector.tolist(),
-                }
-            )
-        reply = {"object": "list", "model": self._model.name, "data": data}
-        return reply | {"usage": _usage(tokens)}
+            vectors.append(vector / max(float(np.linalg.norm(vector)), 1e-12))
+        return embeddings(self._model.name, vectors, encoding, sum(map(len, tokens)))
 
 
 class Rerank:
@@ -132,14 +123,9 @@ class Rerank:
         for at, ids in enumerate(tokens):
             request.check_caller()
             scores.append(float(self._model.compute(ids, f"documents[{at}] with the query")[0]))
-        best = sorted(range(len(scores)), key=lambda at: -scores[at])[:top]
         shown = fields.values.get("return_documents") is True
-        results = [
-            {"index": at, "relevance_score": scores[at]}
-            | ({"document": {"text": documents[at]}} if shown else {})
-            for at in best
-        ]
-        return {"model": self._model.name, "results": results, "usage": _usage(tokens)}
+        total = sum(map(len, tokens))
+        return ranking(self._model.name, scores, documents, top, total, shown=shown)
 
 
 def _texts(fields: Fields, name: str) -> list[str]:
@@ -150,11 +136,6 @@ def _texts(fields: Fields, name: str) -> list[str]:
     if len(texts) > MOST_INPUTS:
         raise Refused(400, f"{name} has {len(texts)} items and may have {MOST_INPUTS}")
     return texts
-
-
-def _usage(tokens: Sequence[Sequence[int]]) -> dict[str, int]:
-    total = sum(map(len, tokens))
-    return {"prompt_tokens": total, "total_tokens": total}
 
 
 def load(settings: dict[str, Any]) -> Service:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
 from typing import Any
 
 import numpy as np
 import torch
+from engine_replies import embeddings, ranking
 from engine_server import CallerGone, Fields, Refused, Request, Service
 
 from .asked import check_lengths, documents_of, flag, inputs_of, prompt_of, text_of
@@ -95,16 +95,7 @@ class Embeddings:
         encoding = fields.one_of("encoding_format", "float", ("float", "base64"))
         rows, tokens = self._rows(request, fields, inputs)
         vectors = _shortened(np.stack([rows[at] for at in range(len(inputs))]), fields)
-        data = [
-            {"object": "embedding", "index": at, "embedding": _written(vector, encoding)}
-            for at, vector in enumerate(vectors)
-        ]
-        return {
-            "object": "list",
-            "model": self._served.name,
-            "data": data,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        }
+        return embeddings(self._served.name, vectors, encoding, tokens)
 
     def _rows(
         self, request: Request, fields: Fields, inputs: Sequence[Any]
@@ -152,13 +143,6 @@ def _shortened(vectors: Any, fields: Fields) -> Any:
     return np.where(is_unit, short / np.maximum(lengths, 1e-12), short)
 
 
-def _written(vector: Any, encoding: str) -> list[float] | str:
-    if encoding == "float":
-        floats: list[float] = vector.tolist()
-        return floats
-    return base64.b64encode(vector.astype("<f4", copy=False).tobytes()).decode()
-
-
 class Rerank:
     """POST /v1/rerank."""
 
@@ -176,18 +160,8 @@ class Rerank:
         names = [f"documents[{at}]" for at in range(len(documents))]
         lengths = self._served.lengths(fields, common, pairs, names)
         scores = results_of(self._served.begin(common, pairs, lengths), request)
-        best = sorted(range(len(scores)), key=lambda at: -scores[at])[:top]
-        results = [
-            {"index": at, "relevance_score": float(scores[at])}
-            | ({"document": {"text": documents[at]}} if return_documents else {})
-            for at in best
-        ]
-        tokens = sum(lengths)
-        return {
-            "model": self._served.name,
-            "results": results,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        }
+        name, total = self._served.name, sum(lengths)
+        return ranking(name, scores, documents, top, total, shown=return_documents)
 
 
 def load(settings: dict[str, Any]) -> Service:
