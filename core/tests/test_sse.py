@@ -59,7 +59,7 @@ def naive(data: bytes) -> list[ServerSentEvent]:
         value = value.removeprefix(" ")
         if not line:
             if held:
-                events.append(ServerSentEvent("\n".join(held).encode(), name))
+                events.append(("\n".join(held).encode(), name))
             held, name = [], ""
         elif field == "data":
             held.append(value)

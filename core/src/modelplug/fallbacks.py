@@ -166,7 +166,7 @@ class _Answer:
         self._first = first
         self.begun = False
 
-    def give(self, events: Sequence[Event]) -> Sequence[Event]:
+    def give(self, events: list[Event]) -> list[Event]:
         """*events* as they go out."""
         if not events:
             return events

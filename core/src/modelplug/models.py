@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import deque
 from collections.abc import (
@@ -131,17 +130,13 @@ class Model:
 
     def stream(self, given: Any = None, **options: Any) -> Generator[str, None, None]:
         """Pieces of the answer as they arrive."""
-        with contextlib.closing(self.events(given, **options)) as events:
-            for event in events:
-                if type(event) is Text:
-                    yield event.text
+        timeouts, _ = self._taken(options)
+        return _transport().stream(self._events(given, options), timeouts, _texts)
 
-    async def astream(self, given: Any = None, **options: Any) -> AsyncGenerator[str, None]:
+    def astream(self, given: Any = None, **options: Any) -> AsyncGenerator[str, None]:
         """As `stream`."""
-        async with contextlib.aclosing(self.aevents(given, **options)) as events:
-            async for event in events:
-                if type(event) is Text:
-                    yield event.text
+        timeouts, _ = self._taken(options)
+        return _transport().astream(self._events(given, options), timeouts, _texts)
 
     def map(
         self,
@@ -285,6 +280,10 @@ def _transport() -> Transport:
     from modelplug.transport import shared
 
     return shared()
+
+
+def _texts(events: Iterable[Event]) -> list[str]:
+    return [event.text for event in events if type(event) is Text]
 
 
 def _all(step: Together) -> Flow[list[Any]]:

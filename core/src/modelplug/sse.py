@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from modelplug.errors import BadReply
 
 LARGEST_EVENT = 64 * 1024 * 1024
 """Bytes of one server-sent event beyond which the stream is refused; images come as base64."""
 
 
-class ServerSentEvent(NamedTuple):
-    """One event of a `text/event-stream`; `name` is "" unless an `event:` line gave one."""
-
-    data: bytes
-    name: str
+ServerSentEvent = tuple[bytes, str]
+"""(data, name) of one event of a `text/event-stream`; "" unless an `event:` line named it."""
 
 
 class SSEDecoder:
@@ -38,9 +33,16 @@ class SSEDecoder:
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """The events that *chunk* completes."""
-        if self._is_one_event(chunk):
+        # What most servers send at a time; seen at once it costs half as much (2026-11).
+        if (
+            chunk.startswith(b"data: ")
+            and chunk.find(b"\n") == len(chunk) - 2
+            and chunk.endswith(b"\n")
+            and b"\r" not in chunk
+            and not (self._rest or self._data or self._name)
+        ):
             self._started = True
-            return [ServerSentEvent(chunk[6:-2], "")]
+            return [(chunk[6:-2], "")]
         data = chunk
         if self._rest:
             if self._goes_on(chunk):
@@ -73,16 +75,6 @@ class SSEDecoder:
                 self._other(line)
         return events
 
-    def _is_one_event(self, chunk: bytes) -> bool:
-        # What most servers send at a time; seen at once it costs 1.3 and not 2.1 µs (2026-11).
-        return (
-            chunk.endswith(b"\n\n")
-            and chunk.startswith(b"data: ")
-            and chunk.count(b"\n") == 2
-            and b"\r" not in chunk
-            and not (self._rest or self._data or self._name)
-        )
-
     def _goes_on(self, chunk: bytes) -> bool:
         # Joined once, at its end: joining at each piece took 13 s for a line of 32 MB (2026-11).
         if not self._started or b"\n" in chunk or b"\r" in chunk or self._rest.endswith(b"\r"):
@@ -106,7 +98,7 @@ class SSEDecoder:
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         if self._data:
             data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-            events.append(ServerSentEvent(data, self._name))
+            events.append((data, self._name))
             self._data = []
             self._size = 0
         self._name = ""

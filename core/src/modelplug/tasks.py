@@ -138,14 +138,13 @@ def chat_events(
     call = chat_call(codec, view, given, streamed=True, **options)
     said: list[str] = []
 
-    def counted(events: Sequence[Event]) -> Sequence[Event]:
-        told = list(events)
+    def counted(events: list[Event]) -> list[Event]:
         for at, event in enumerate(events):
             if type(event) is Text:
                 said.append(event.text)
             elif type(event) is Usage:
-                told[at] = estimated(event, call.messages, said)
-        return told
+                events[at] = estimated(event, call.messages, said)
+        return events
 
     try:
         yield from changed(codec.stream(call), counted)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
@@ -25,7 +25,7 @@ from modelplug.errors import ConfigError
 from modelplug.models import Model
 from modelplug.plugins import installed
 from modelplug.tasks import View
-from modelplug.types import Event, ModelType, Secret
+from modelplug.types import ModelType, Secret
 from modelplug.wire import EventFlow, Flow
 
 _AT_MOST = 128
@@ -209,18 +209,6 @@ class DynamicModule(Model):
 
     def _events(self, given: Any, options: Mapping[str, Any]) -> EventFlow:
         return self._now()._events(given, options)
-
-    def stream(self, given: Any = None, **options: Any) -> Generator[str, None, None]:
-        """Pieces of the answer as they arrive."""
-        return self._now().stream(given, **options)
-
-    def aevents(self, given: Any = None, **options: Any) -> AsyncGenerator[Event, None]:
-        """As `events`."""
-        return self._now().aevents(given, **options)
-
-    def astream(self, given: Any = None, **options: Any) -> AsyncGenerator[str, None]:
-        """As `stream`."""
-        return self._now().astream(given, **options)
 
     def close(self) -> None:
         """Forget the models made so far, and end the engines among them."""

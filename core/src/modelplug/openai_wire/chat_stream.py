@@ -37,7 +37,7 @@ class ChatDecoder(EventDecoder):
 
     def event(self, data: bytes, name: str, events: list[Event]) -> None:
         """One event: a chunk, the end, or an error."""
-        if data.startswith(b"[DONE]") or data.strip().upper() == b"[DONE]":
+        if not data.startswith(b"{") and data.strip().upper().startswith(b"[DONE]"):
             self.end(events)
             return
         if name == "error":

@@ -13,7 +13,7 @@ import atexit
 import contextvars
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar, cast
 
@@ -35,8 +35,7 @@ from modelplug.wire import Blocking, EventFlow, Flow, Request, Response, Togethe
 __all__ = ["Transport", "shared"]
 
 T = TypeVar("T")
-A = TypeVar("A")
-Step = Request | Together | Blocking | Upgrade | Sequence[Event]
+Pick = Callable[[list[Event]], Iterable[Any]]
 
 SWITCHING = 101
 """The status that changes a connection's protocol."""
@@ -154,17 +153,28 @@ class Transport:
         return await AsyncTapedExchange(pool, request, patience, tape).open()
 
     def stream(
-        self, flow: EventFlow, timeouts: Timeouts | None = None
-    ) -> Generator[Event, None, None]:
-        """Run a flow that streams; closing the generator ends the request."""
+        self, flow: EventFlow, timeouts: Timeouts | None = None, pick: Pick = iter
+    ) -> Generator[Any, None, None]:
+        """
+        Run a flow that streams; closing the generator ends the request.
+
+        It gives what *pick* takes from each list of events; all of them, where none is given.
+        """
         patience: Patience | None = None
         exchange: Exchange | PlayedExchange | None = None
         answer: Any
         try:
-            step = _advance(flow.send, None)
-            while step is not None:
+            step = next(flow)
+            while True:
                 try:
-                    if isinstance(step, Request):
+                    if isinstance(step, list):  # first: the others come once or twice in a call
+                        yield from pick(step)
+                        # What follows the last event in the body is not waited for.
+                        if exchange is None or (step and type(step[-1]) is Finish):
+                            answer = None
+                        else:
+                            answer = exchange.read()
+                    elif isinstance(step, Request):
                         if exchange is not None:
                             exchange.close()
                             exchange = None
@@ -175,18 +185,14 @@ class Transport:
                         answer = self._together(step, timeouts)
                     elif isinstance(step, Blocking):
                         answer = step.function()
-                    elif isinstance(step, Upgrade):
+                    else:
                         patience = patience or Patience(timeouts or step.request.timeouts)
                         answer = self._talk(step, patience)
-                    else:
-                        yield from step
-                        answer = None
-                        if exchange is not None and not _ended(step):
-                            answer = exchange.read()
                 except CallError as error:
-                    step = _advance(flow.throw, error)
+                    step = flow.throw(error)
                 else:
-                    step = _advance(flow.send, answer)
+                    step = flow.send(answer)
+        except StopIteration:
             if exchange is not None:
                 exchange.drain()
         finally:
@@ -195,17 +201,25 @@ class Transport:
             flow.close()
 
     async def astream(
-        self, flow: EventFlow, timeouts: Timeouts | None = None
-    ) -> AsyncGenerator[Event, None]:
-        """Run a flow that streams; closing the generator ends the request."""
+        self, flow: EventFlow, timeouts: Timeouts | None = None, pick: Pick = iter
+    ) -> AsyncGenerator[Any, None]:
+        """As `stream`."""
         patience: Patience | None = None
         exchange: AsyncExchange | AsyncPlayedExchange | None = None
         answer: Any
         try:
-            step = _advance(flow.send, None)
-            while step is not None:
+            step = next(flow)
+            while True:
                 try:
-                    if isinstance(step, Request):
+                    if isinstance(step, list):  # first: the others come once or twice in a call
+                        for told in pick(step):
+                            yield told
+                        # What follows the last event in the body is not waited for.
+                        if exchange is None or (step and type(step[-1]) is Finish):
+                            answer = None
+                        else:
+                            answer = await exchange.read()
+                    elif isinstance(step, Request):
                         if exchange is not None:
                             await exchange.close()
                             exchange = None
@@ -216,19 +230,14 @@ class Transport:
                         answer = await self._atogether(step, timeouts)
                     elif isinstance(step, Blocking):
                         answer = await asyncio.to_thread(step.function)
-                    elif isinstance(step, Upgrade):
+                    else:
                         patience = patience or Patience(timeouts or step.request.timeouts)
                         answer = await self._atalk(step, patience)
-                    else:
-                        for event in step:
-                            yield event
-                        answer = None
-                        if exchange is not None and not _ended(step):
-                            answer = await exchange.read()
                 except CallError as error:
-                    step = _advance(flow.throw, error)
+                    step = flow.throw(error)
                 else:
-                    step = _advance(flow.send, answer)
+                    step = flow.send(answer)
+        except StopIteration:
             if exchange is not None:
                 await exchange.drain()
         finally:
@@ -334,19 +343,6 @@ def _untaped(step: Upgrade) -> Request:
         msg = "a tape holds no conversations, and this model is spoken to in one; take another"
         raise Unsupported(msg)
     return step.request
-
-
-def _advance(send: Callable[[A], Step], answer: A) -> Step | None:
-    """What a flow wants next after `flow.send` or `flow.throw`; None once it has ended."""
-    try:
-        return send(answer)
-    except StopIteration:
-        return None
-
-
-def _ended(step: Sequence[Event]) -> bool:
-    """Whether the last event of the stream is there; what follows in the body is not waited for."""
-    return bool(step) and type(step[-1]) is Finish
 
 
 class _Counter:

@@ -66,6 +66,10 @@ class PlainChunks:
         self.ended = not data
         if self.rest:
             data = self.rest + data
+        size = _SIZE.match(data)
+        if size and len(data) == size.end() + int(size[1], 16) + 2 and data.endswith(b"\r\n"):
+            self.rest = b""
+            return data[size.end() : -2]  # one chunk, as most reads of a stream are
         pieces = []
         at = 0
         while size := _SIZE.match(data, at):

@@ -71,7 +71,7 @@ class _Exchange(Generic[K]):
         return chunk
 
     def _decoded(self, chunk: bytes) -> bytes:
-        self._patience.began()
+        self._patience.begun = True
         return chunk if self._decompressor is None else self._decompressor.feed(chunk)
 
 
@@ -90,6 +90,8 @@ class Exchange(_Exchange[Sync]):
         error: CallError | None = None
         try:
             self._begin()
+        except CallError as exc:  # of `read`; some are OSErrors as well
+            error = exc
         except WIRE_ERRORS as exc:
             error = failed(exc, self._patience, self._url.host.decode())
         except BaseException:
@@ -109,36 +111,34 @@ class Exchange(_Exchange[Sync]):
         if head.streaming:
             return
         pieces, size = [], 0
-        while (chunk := self._next()) is not None:
+        while (chunk := self.read()) is not None:
             pieces.append(chunk)
             size += len(chunk)
             if size > LARGEST_BODY:
                 raise too_large()
         self.response = Response(head.status, head.headers, b"".join(pieces))
 
-    def _next(self) -> bytes | None:
-        while self._plain is not None:
-            if chunk := self._fed(self._stream.read_body(READ, self._patience)):
-                return self._decoded(chunk)
-        for chunk in self._chunks:
-            return self._decoded(chunk)
-        return None
-
     def read(self) -> bytes | None:
         """The next bytes of the body, None at its end."""
         try:
-            return self._next()
+            while self._plain is not None:
+                if chunk := self._fed(self._stream.read_body(READ, self._patience)):
+                    return self._decoded(chunk)
+            for chunk in self._chunks:
+                return self._decoded(chunk)
         except WIRE_ERRORS as exc:
             error = failed(exc, self._patience, self._url.host.decode())
+        else:
+            return None
         raise error
 
     def drain(self) -> None:
         """Read what is left, if it comes at once, so that the connection can be kept."""
         self._patience.limit(DRAIN)
         try:
-            while self._next() is not None:
+            while self.read() is not None:
                 pass
-        except (*WIRE_ERRORS, CallError):
+        except CallError:
             return  # the answer is complete; only the connection is lost
 
     def talk(self, conversation: Conversation[T]) -> T:
@@ -151,7 +151,7 @@ class Exchange(_Exchange[Sync]):
                 while True:
                     if wanted is None:
                         answer = stream.read(READ, self._patience)
-                        self._patience.began()
+                        self._patience.begun = True
                     else:
                         answer = b""
                         stream.write(wanted, self._patience)
@@ -194,6 +194,8 @@ class AsyncExchange(_Exchange[Async]):
         error: CallError | None = None
         try:
             await self._begin()
+        except CallError as exc:
+            error = exc
         except WIRE_ERRORS as exc:
             error = failed(exc, self._patience, self._url.host.decode())
         except BaseException:
@@ -222,36 +224,34 @@ class AsyncExchange(_Exchange[Async]):
         if head.streaming:
             return
         pieces, size = [], 0
-        while (chunk := await self._next()) is not None:
+        while (chunk := await self.read()) is not None:
             pieces.append(chunk)
             size += len(chunk)
             if size > LARGEST_BODY:
                 raise too_large()
         self.response = Response(head.status, head.headers, b"".join(pieces))
 
-    async def _next(self) -> bytes | None:
-        while self._plain is not None:
-            if chunk := self._fed(await self._stream.read_body(READ, self._patience)):
-                return self._decoded(chunk)
-        async for chunk in self._chunks:
-            return self._decoded(chunk)
-        return None
-
     async def read(self) -> bytes | None:
         """The next bytes of the body, None at its end."""
         try:
-            return await self._next()
+            while self._plain is not None:
+                if chunk := self._fed(await self._stream.read_body(READ, self._patience)):
+                    return self._decoded(chunk)
+            async for chunk in self._chunks:
+                return self._decoded(chunk)
         except WIRE_ERRORS as exc:
             error = failed(exc, self._patience, self._url.host.decode())
+        else:
+            return None
         raise error
 
     async def drain(self) -> None:
         """Read what is left, if it comes at once, so that the connection can be kept."""
         self._patience.limit(DRAIN)
         try:
-            while await self._next() is not None:
+            while await self.read() is not None:
                 pass
-        except (*WIRE_ERRORS, CallError):
+        except CallError:
             return  # the answer is complete; only the connection is lost
 
     async def talk(self, conversation: Conversation[T]) -> T:
@@ -264,7 +264,7 @@ class AsyncExchange(_Exchange[Async]):
                 while True:
                     if wanted is None:
                         answer = await stream.read(READ, self._patience)
-                        self._patience.began()
+                        self._patience.begun = True
                     else:
                         answer = b""
                         await stream.write(wanted, self._patience)

@@ -124,7 +124,8 @@ class _Buffer(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
-        self.received = bytearray()
+        self.received: list[bytes] = []
+        self._size = 0
         self.ended = False
         self.lost: BaseException | None = None
         self._reader: asyncio.Future[None] | None = None
@@ -136,8 +137,9 @@ class _Buffer(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self.received += data
-        if len(self.received) > READ_AHEAD and not self._paused:
+        self.received.append(data)
+        self._size += len(data)
+        if self._size > READ_AHEAD and not self._paused:
             self._paused = True
             self.transport.pause_reading()
         _wake(self._reader)
@@ -161,19 +163,21 @@ class _Buffer(asyncio.Protocol):
         self._writer = None
 
     def take(self, max_bytes: int) -> bytes:
-        data = bytes(self.received[:max_bytes])
-        del self.received[:max_bytes]
-        if self._paused and len(self.received) < READ_AHEAD // 2:
+        data = b"".join(self.received)
+        rest = data[max_bytes:]
+        self.received = [rest] if rest else []
+        self._size = len(rest)
+        if self._paused and self._size < READ_AHEAD // 2:
             self._paused = False
             self.transport.resume_reading()
-        return data
+        return data[:max_bytes]
 
-    async def more(self, seconds: float | None) -> None:
-        """Until something arrived or the connection ended."""
+    def more(self, seconds: float | None) -> asyncio.Future[None]:
+        """Done once something has arrived or the connection has ended."""
         loop = asyncio.get_running_loop()
-        self._reader = loop.create_future()
-        self._alarm.set(loop, self._reader, seconds, httpcore.ReadTimeout)
-        await self._reader
+        self._reader = reader = loop.create_future()
+        self._alarm.set(loop, reader, seconds, httpcore.ReadTimeout)
+        return reader
 
     async def drained(self, seconds: float | None) -> None:
         """Until the peer takes more."""

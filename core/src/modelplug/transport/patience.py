@@ -33,7 +33,7 @@ class Patience:
     could not tell the first byte from a pause, nor keep the total.
     """
 
-    __slots__ = ("_begun", "_deadline", "_first", "_group", "_timeouts", "cut")
+    __slots__ = ("_deadline", "_first", "_group", "_timeouts", "begun", "cut")
 
     def __init__(self, timeouts: Timeouts, group: Group | None = None) -> None:
         self._timeouts = timeouts
@@ -44,18 +44,15 @@ class Patience:
         now = time.monotonic()
         self._deadline = None if timeouts.total is None else now + timeouts.total
         self._first: float | None = None
-        self._begun = False
+        self.begun = False
+        """Whether the body has begun: from then on a pause may last `idle`."""
 
     def sent(self) -> None:
         """A request goes out: the first byte is waited for from now on."""
         self._check()
         first = self._timeouts.first_byte
         self._first = None if first is None else time.monotonic() + first
-        self._begun = False
-
-    def began(self) -> None:
-        """The body has begun: from now on a pause may last `idle`."""
-        self._begun = True
+        self.begun = False
 
     def limit(self, seconds: float) -> None:
         """From now on nothing lasts longer than *seconds* in all."""
@@ -67,9 +64,11 @@ class Patience:
 
     def wait(self) -> float | None:
         """Seconds that the next read or write may take."""
-        self._check()  # by now `cut` is set, so giving up either is seen here or wakes the read
-        if self._begun:
-            return self._least(self._timeouts.idle)
+        if self._group is not None:
+            self._check()  # by now `cut` is set, so giving up is seen here or wakes the read
+        if self.begun:
+            idle = self._timeouts.idle
+            return idle if self._deadline is None else self._least(idle)
         first = None if self._first is None else self._first - time.monotonic()
         return self._least(first)
 
@@ -99,7 +98,7 @@ class Patience:
         if connecting:
             msg = f"no connection within {limits.connect} s (connect)"
             return TimedOut(msg, limit="connect")
-        if self._begun:
+        if self.begun:
             return TimedOut(f"nothing came for {limits.idle} s (idle)", limit="idle")
         msg = f"no answer within {limits.first_byte} s (first_byte)"
         return TimedOut(msg, limit="first_byte")

@@ -116,14 +116,14 @@ class Upgrade:
 Flow = Generator["Request | Together | Blocking | Upgrade", Any, T]
 """Yields requests, is sent their responses, returns the result."""
 
-EventFlow = Generator["Request | Together | Blocking | Upgrade | Sequence[Event]", Any, None]
+EventFlow = Generator["Request | Together | Blocking | Upgrade | list[Event]", Any, None]
 """
 A flow that streams. It yields a Request (and is sent the head of the reply), then lists of
 events (and is sent the next bytes of the body, None at its end).
 """
 
 
-def changed(flow: EventFlow, change: Callable[[Sequence[Event]], Sequence[Event]]) -> EventFlow:
+def changed(flow: EventFlow, change: Callable[[list[Event]], list[Event]]) -> EventFlow:
     """*flow* with *change* made to each list of its events; what is sent or thrown goes to it."""
     try:
         step = next(flow)

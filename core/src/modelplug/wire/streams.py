@@ -35,8 +35,8 @@ class EventDecoder:
 
     def feed(self, chunk: bytes, events: list[Event]) -> None:
         """Append to *events* what *chunk* completes."""
-        for sse in self._sse.feed(chunk):
-            self.event(sse.data, sse.name, events)
+        for data, name in self._sse.feed(chunk):
+            self.event(data, name, events)
             if self.finished:
                 return
 
@@ -44,8 +44,8 @@ class EventDecoder:
         """The end of the body: append the last events; TransportFailed if it was cut short."""
         if self.finished:
             return
-        for sse in self._sse.finish():
-            self.event(sse.data, sse.name, events)
+        for data, name in self._sse.finish():
+            self.event(data, name, events)
         if self.finished:
             return
         if self.reason is None:

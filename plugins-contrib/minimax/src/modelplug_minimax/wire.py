@@ -62,6 +62,6 @@ def documents(response: Response) -> Iterator[Any]:
         yield response.json()
         return
     sse = SSEDecoder()
-    for event in [*sse.feed(response.body), *sse.finish()]:
-        if event.data.strip() not in (b"", b"[DONE]"):
-            yield parse_json(event.data)
+    for data, _ in [*sse.feed(response.body), *sse.finish()]:
+        if data.strip() not in (b"", b"[DONE]"):
+            yield parse_json(data)

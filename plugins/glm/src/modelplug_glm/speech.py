@@ -54,12 +54,12 @@ class GLMSpeak(OpenAISpeak):
     def _pieces(self, call: SpeakCall, body: bytes) -> Iterator[bytes]:
         decode = bytes.fromhex if call.options.get("encode_format") == "hex" else _base64
         decoder = SSEDecoder()
-        for event in [*decoder.feed(body), *decoder.finish()]:
-            if event.data == b"[DONE]":
+        for data, _ in [*decoder.feed(body), *decoder.finish()]:
+            if data == b"[DONE]":
                 return
-            chunk = parse_json(event.data)
+            chunk = parse_json(data)
             if isinstance(chunk, dict) and chunk.get("error"):
-                raise self.parse_error(Response(200, body=event.data))
+                raise self.parse_error(Response(200, body=data))
             try:
                 # The last chunk has a finish reason and no delta.
                 for choice in chunk["choices"]:
