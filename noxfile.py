@@ -28,6 +28,7 @@ TEST_TOOLS = [
     "pytest>=9",
     "pytest-timeout>=2.4",
     "pytest-xdist>=3.8",
+    "trustme>=1.2",
     "wsproto>=1.2,<2",
 ]
 # One version, and before all else: anything that asks for torch is then content with it.

@@ -412,6 +412,49 @@ def test_a_connection_is_kept_after_a_stream_and_after_an_error(server: FaultSer
     assert 1 == server.connections
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_kept_connection_that_ends_without_an_answer_gives_way_to_a_new_one(
+    asynchronous: bool,
+) -> None:
+    requests: list[bytes] = []
+
+    def tired(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        respond(connection)
+        requests.append(read_request(connection))  # it was too late to say that this is the end
+
+    def fresh(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        respond(connection)
+
+    async def calls(url: str) -> list[str]:
+        transport, codec = Transport(), chat(url, retry=ONCE)
+        if asynchronous:
+            return [(await transport.arun(codec.flow(CALL))).text for _ in range(2)]
+        answers = [transport.run(codec.flow(CALL)).text for _ in range(2)]
+        transport.close()
+        return answers
+
+    with raw(tired, fresh) as url:
+        assert ["4", "4"] == asyncio.run(calls(url))
+
+    assert 3 == len(requests)
+    assert requests[1] == requests[2]
+
+
+@either
+def test_a_new_connection_that_ends_without_an_answer_is_a_failure(run: Face) -> None:
+    requests: list[bytes] = []
+
+    with (
+        raw(lambda connection: requests.append(read_request(connection))) as url,
+        pytest.raises(TransportFailed, match="closed the connection without an answer"),
+    ):
+        run(chat(url, retry=ONCE).flow(CALL))
+
+    assert 1 == len(requests)
+
+
 def test_closing_lets_go_of_idle_connections_and_the_next_call_opens_one(
     server: FaultServer,
 ) -> None:

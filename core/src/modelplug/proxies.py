@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether *host* is this machine. Local engines are never reached through a proxy."""
     if host == "localhost" or host.endswith(".localhost"):

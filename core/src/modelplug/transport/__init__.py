@@ -1,7 +1,7 @@
 """
 The one package that does network I/O: it runs flows, sync and async.
 
-It drives httpcore, the engine of httpx, connection by connection. Redirects (a key must not
+It speaks HTTP/1.1 by h11, over sockets whose waits all ask one clock. Redirects (a key must not
 follow one to another host), cookies, and a log line with the URL are what httpx's client
 would add, and none is wanted. httpx itself gives multipart bodies and the TLS settings.
 """
@@ -19,9 +19,10 @@ from typing import Any, TypeVar, cast
 
 from modelplug.errors import CallError, Unsupported
 from modelplug.tapes import current
-from modelplug.transport.exchange import AsyncExchange, Exchange
+from modelplug.transport.exchange import SWITCHING, AsyncExchange, Exchange
+from modelplug.transport.network import AsyncStream, SyncStream
 from modelplug.transport.patience import Group, Patience
-from modelplug.transport.pool import Async, Pool, Sync, async_connection, sync_connection
+from modelplug.transport.pool import Connection, Pool
 from modelplug.transport.taped import (
     AsyncPlayedExchange,
     AsyncTapedExchange,
@@ -37,16 +38,15 @@ __all__ = ["Transport", "shared"]
 T = TypeVar("T")
 Pick = Callable[[list[Event]], Iterable[Any]]
 
-SWITCHING = 101
-"""The status that changes a connection's protocol."""
-
 
 class Transport:
     """Runs flows over kept-alive connections. One for the process, `shared()`, is enough."""
 
     def __init__(self) -> None:
-        self._pool: Pool[Sync] = Pool(sync_connection)
-        self._loops: dict[asyncio.AbstractEventLoop, tuple[Pool[Async], AsyncGenerator[None]]] = {}
+        self._pool: Pool[SyncStream] = Pool()
+        self._loops: dict[
+            asyncio.AbstractEventLoop, tuple[Pool[AsyncStream], AsyncGenerator[None]]
+        ] = {}
         self._lock = threading.Lock()
 
     # Sync and async are the same lines, with `await`.
@@ -131,11 +131,11 @@ class Transport:
                 return exchange.response
             return await exchange.talk(step.begin(exchange.response))
         finally:
-            await exchange.close()
+            exchange.close()
 
     async def _afetch(self, request: Request, patience: Patience) -> Response:
         exchange = await self._aopen(request, patience)
-        await exchange.close()
+        exchange.close()
         return exchange.response
 
     async def _aopen(
@@ -221,7 +221,7 @@ class Transport:
                             answer = await exchange.read()
                     elif isinstance(step, Request):
                         if exchange is not None:
-                            await exchange.close()
+                            exchange.close()
                             exchange = None
                         patience = patience or Patience(timeouts or step.timeouts)
                         exchange = await self._aopen(step, patience)
@@ -242,7 +242,7 @@ class Transport:
                 await exchange.drain()
         finally:
             if exchange is not None:
-                await exchange.close()
+                exchange.close()
             flow.close()
 
     def _together(self, step: Together, timeouts: Timeouts | None) -> list[Any]:
@@ -283,7 +283,7 @@ class Transport:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
-    async def _loop_pool(self) -> Pool[Async]:
+    async def _loop_pool(self) -> Pool[AsyncStream]:
         loop = asyncio.get_running_loop()
         if loop in self._loops:
             return self._loops[loop][0]
@@ -291,7 +291,7 @@ class Transport:
             # A client keeps its loop alive, so weak keys would never be dropped.
             for closed in [known for known in self._loops if known.is_closed()]:
                 del self._loops[closed]
-            pool: Pool[Async] = Pool(async_connection)
+            pool: Pool[AsyncStream] = Pool()
             keeper = _until_loop_ends(pool)
             self._loops[loop] = pool, keeper
         await anext(keeper)
@@ -311,12 +311,12 @@ class Transport:
         """In a forked child: leave the parent's connections alone and begin with none."""
         # Closing a socket here ends nothing for the parent, which has it open as well.
         self.close()
-        self._pool = Pool(sync_connection)
+        self._pool = Pool()
         self._loops = {}
         self._lock = threading.Lock()
 
 
-async def _until_loop_ends(pool: Pool[Async]) -> AsyncGenerator[None]:
+async def _until_loop_ends(pool: Pool[AsyncStream]) -> AsyncGenerator[None]:
     """
     Close *pool* as the running loop ends.
 
@@ -331,9 +331,9 @@ async def _until_loop_ends(pool: Pool[Async]) -> AsyncGenerator[None]:
         await _close([*pool.empty(), *pool.abandoned()])
 
 
-async def _close(connections: Iterable[Async]) -> None:
+async def _close(connections: Iterable[Connection[AsyncStream]]) -> None:
     for connection in connections:
-        await connection.aclose()
+        connection.close()
     await asyncio.sleep(0)  # asyncio closes an aborted socket in its next round
 
 

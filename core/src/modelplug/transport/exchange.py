@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import httpcore
 
 from modelplug.errors import CallError
-from modelplug.transport.chunks import PlainChunks
 from modelplug.transport.messages import (
     LARGEST_BODY,
     WIRE_ERRORS,
-    address,
     decompressor,
     failed,
-    headers_of,
     prepare,
     too_large,
 )
+from modelplug.transport.network import AsyncStream, SyncStream
 from modelplug.transport.patience import Patience, nothing_to_cut
-from modelplug.transport.pool import Async, K, Pool, Stack, Sync
+from modelplug.transport.pool import Connection, Pool, S, Stack
+from modelplug.transport.routes import Address, tls
 from modelplug.wire import Conversation, Request, Response
 
 T = TypeVar("T")
 
-READ = 64 * 1024
-"""Most bytes of one read of a conversation or of a streamed body."""
+SWITCHING = 101
+"""The status that changes a connection's protocol."""
 
 DRAIN = 0.1
 """Seconds to wait for the end of a body whose last event has come, to keep the connection."""
@@ -39,43 +38,45 @@ def streams(request: Request, status: int, headers: dict[str, str]) -> bool:
     return request.stream and 200 <= status < 300 and not kind.startswith("application/json")
 
 
-class _Exchange(Generic[K]):
+class _Exchange(Generic[S]):
     """What waits for nothing, and so is the same for both."""
 
-    _stream: Any
+    _stream: S
 
-    def __init__(self, pool: Pool[K], request: Request, patience: Patience) -> None:
-        self._url = address(request.url)
-        self._stack: Stack[K] = pool.stack(self._url, request.url)
+    def __init__(self, pool: Pool[S], request: Request, patience: Patience) -> None:
+        self._address = Address.of(request.url)
+        self._route = self._address.route(request.url)
+        self._stack: Stack[S] = pool.stack(self._route)
         self._request = request
         self._patience = patience
-        self._reply: httpcore.Response | None = None
-        self._plain: PlainChunks | None = None
         self.response: Response
 
-    def _head(self, reply: httpcore.Response) -> Response:
-        headers = headers_of(reply)
+    def _take(self) -> None:
+        self._connection: Connection[S] = self._stack.take()
+        self._http = self._connection.http
+        self._kept: S | None = self._connection.stream
+
+    def _use(self, stream: S) -> None:
+        self._connection.stream = self._stream = stream
+
+    def _asked(self) -> bytes:
+        return self._http.request(*prepare(self._request, self._address, self._route))
+
+    def _head(self, status: int, headers: dict[str, str]) -> Response:
         self._decompressor = decompressor(headers)
-        streaming = streams(self._request, reply.status, headers)
-        if streaming and headers.get("transfer-encoding") == "chunked":
-            self._stream = reply.extensions["network_stream"]
-            self._plain = PlainChunks() if self._stream.received.at_body else None
-        return Response(reply.status, headers, streaming=streaming)
+        return Response(status, headers, streaming=streams(self._request, status, headers))
 
-    def _fed(self, data: bytes) -> bytes:
-        """The plain chunks that *data* completes; after the last of them h11 gets the rest."""
-        assert self._plain is not None
-        chunk = self._plain.feed(data)
-        if self._plain.ended:
-            self._stream.received.ahead, self._plain = self._plain.rest, None
-        return chunk
-
-    def _decoded(self, chunk: bytes) -> bytes:
+    def _decoded(self, piece: bytes) -> bytes:
         self._patience.begun = True
-        return chunk if self._decompressor is None else self._decompressor.feed(chunk)
+        return piece if self._decompressor is None else self._decompressor.feed(piece)
+
+    def _failed(self, exc: BaseException) -> CallError:
+        if isinstance(exc, CallError):  # of `read`; some are OSErrors as well
+            return exc
+        return failed(exc, self._patience, self._address.host)
 
 
-class Exchange(_Exchange[Sync]):
+class Exchange(_Exchange[SyncStream]):
     """
     `open` it, then `close` it. `response` is the whole reply, or its head where it streams.
     """
@@ -84,50 +85,70 @@ class Exchange(_Exchange[Sync]):
         """Send the request and read the reply, or its head."""
         if not self._stack.places.acquire(timeout=self._patience.connect()):
             raise self._patience.expired(connecting=True)
-        self._connection, dead = self._stack.take()
-        for connection in dead:
-            connection.close()
+        self._take()
         error: CallError | None = None
         try:
             self._begin()
-        except CallError as exc:  # of `read`; some are OSErrors as well
-            error = exc
-        except WIRE_ERRORS as exc:
-            error = failed(exc, self._patience, self._url.host.decode())
+        except (*WIRE_ERRORS, CallError) as exc:
+            error = self._failed(exc)
         except BaseException:
             self.close()
             raise
-        if error is not None:  # raised outside the handler: no frame of httpcore hangs on it
+        if error is not None:  # raised outside the handler: no frame of the wire hangs on it
             self.close()
             raise error
         return self
 
     def _begin(self) -> None:
-        request, patience = self._request, self._patience
-        patience.sent()
-        self._reply = reply = self._connection.handle_request(prepare(request, self._url, patience))
-        self._chunks = iter(reply.iter_stream())
-        self.response = head = self._head(reply)
-        if head.streaming:
+        self._patience.sent()
+        data = b""
+        if self._kept is not None:
+            self._stream = self._kept
+            with suppress(httpcore.NetworkError):  # closed since, which nothing told us
+                data = self._ask()
+        if not data:
+            self._connect()
+            data = self._ask()
+        while (head := self._http.head(data)) is None:
+            data = self._stream.read(self._patience)
+        self.response = reply = self._head(*head)
+        if reply.streaming or reply.status == SWITCHING:
             return
         pieces, size = [], 0
-        while (chunk := self.read()) is not None:
-            pieces.append(chunk)
-            size += len(chunk)
+        while (piece := self.read()) is not None:
+            pieces.append(piece)
+            size += len(piece)
             if size > LARGEST_BODY:
                 raise too_large()
-        self.response = Response(head.status, head.headers, b"".join(pieces))
+        self.response = Response(reply.status, reply.headers, b"".join(pieces))
+
+    def _ask(self) -> bytes:
+        # A server may refuse before it has read all; its answer is worth more than this.
+        with suppress(httpcore.WriteError):
+            self._stream.write(self._asked(), self._patience)
+        return self._stream.read(self._patience)
+
+    def _connect(self) -> None:
+        route, seconds = self._route, self._patience.connect()
+        near = route.proxy or route
+        self._http = self._connection.renewed()
+        self._use(SyncStream.connect(near.host, near.port, seconds))
+        if near.secure:
+            self._use(self._stream.secured(tls(), near.host, seconds))
+        if route.tunnelled:
+            self._converse(route.tunnel())
+            self._use(self._stream.secured(tls(), route.host, seconds))
 
     def read(self) -> bytes | None:
         """The next bytes of the body, None at its end."""
+        http = self._http
         try:
-            while self._plain is not None:
-                if chunk := self._fed(self._stream.read_body(READ, self._patience)):
-                    return self._decoded(chunk)
-            for chunk in self._chunks:
-                return self._decoded(chunk)
+            while not http.ended:
+                data = None if http.more else self._stream.read(self._patience)
+                if piece := http.feed(data):
+                    return self._decoded(piece)
         except WIRE_ERRORS as exc:
-            error = failed(exc, self._patience, self._url.host.decode())
+            error = self._failed(exc)
         else:
             return None
         raise error
@@ -135,51 +156,50 @@ class Exchange(_Exchange[Sync]):
     def drain(self) -> None:
         """Read what is left, if it comes at once, so that the connection can be kept."""
         self._patience.limit(DRAIN)
-        try:
+        with suppress(CallError):  # the answer is complete; only the connection is lost
             while self.read() is not None:
                 pass
-        except CallError:
-            return  # the answer is complete; only the connection is lost
 
     def talk(self, conversation: Conversation[T]) -> T:
         """What *conversation* returns, over a connection that has changed its protocol."""
-        assert self._reply is not None  # it is open
-        stream = self._reply.extensions["network_stream"]
+        self._patience.begun = True
         try:
-            try:
-                wanted = next(conversation)
-                while True:
-                    if wanted is None:
-                        answer = stream.read(READ, self._patience)
-                        self._patience.begun = True
-                    else:
-                        answer = b""
-                        stream.write(wanted, self._patience)
-                    wanted = conversation.send(answer)
-            except StopIteration as stop:
-                result: T = stop.value
+            result = self._converse(conversation, self._http.rest)
             self._patience.limit(DRAIN)
             with suppress(*WIRE_ERRORS, CallError):  # a last word; the result is there
-                stream.read(READ, self._patience)
+                self._stream.read(self._patience)
         except WIRE_ERRORS as exc:
-            error = failed(exc, self._patience, self._url.host.decode())
+            error = self._failed(exc)
         else:
             return result
         raise error
+
+    def _converse(self, conversation: Conversation[T], heard: bytes = b"") -> T:
+        try:
+            said = next(conversation)
+            while True:
+                if said is None:
+                    answer = heard or self._stream.read(self._patience)
+                    heard = b""
+                else:
+                    answer = b""
+                    with suppress(httpcore.WriteError):  # the next read tells why
+                        self._stream.write(said, self._patience)
+                said = conversation.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
 
     def close(self) -> None:
         """Give the connection back, or close it if the reply was not read to its end."""
         self._patience.cut = nothing_to_cut
         try:
-            if self._reply is not None:
-                self._reply.close()
-            if not self._stack.give(self._connection):
-                self._connection.close()
+            self._stack.give(self._connection)
         finally:
             self._stack.places.release()
 
 
-class AsyncExchange(_Exchange[Async]):
+class AsyncExchange(_Exchange[AsyncStream]):
     """As `Exchange`."""
 
     async def open(self) -> AsyncExchange:
@@ -188,21 +208,17 @@ class AsyncExchange(_Exchange[Async]):
             await self._wait_for_a_place()
         else:
             await self._stack.async_places.acquire()
-        self._connection, dead = self._stack.take()
-        for connection in dead:
-            await connection.aclose()
+        self._take()
         error: CallError | None = None
         try:
             await self._begin()
-        except CallError as exc:
-            error = exc
-        except WIRE_ERRORS as exc:
-            error = failed(exc, self._patience, self._url.host.decode())
+        except (*WIRE_ERRORS, CallError) as exc:
+            error = self._failed(exc)
         except BaseException:
-            await self.close()
+            self.close()
             raise
         if error is not None:
-            await self.close()
+            self.close()
             raise error
         return self
 
@@ -214,33 +230,55 @@ class AsyncExchange(_Exchange[Async]):
             raise self._patience.expired(connecting=True) from None
 
     async def _begin(self) -> None:
-        request, patience = self._request, self._patience
-        patience.sent()
-        self._reply = reply = await self._connection.handle_async_request(
-            prepare(request, self._url, patience)
-        )
-        self._chunks = aiter(reply.aiter_stream())
-        self.response = head = self._head(reply)
-        if head.streaming:
+        self._patience.sent()
+        data = b""
+        if self._kept is not None:
+            self._stream = self._kept
+            with suppress(httpcore.NetworkError):
+                data = await self._ask()
+        if not data:
+            await self._connect()
+            data = await self._ask()
+        while (head := self._http.head(data)) is None:
+            data = await self._stream.read(self._patience)
+        self.response = reply = self._head(*head)
+        if reply.streaming or reply.status == SWITCHING:
             return
         pieces, size = [], 0
-        while (chunk := await self.read()) is not None:
-            pieces.append(chunk)
-            size += len(chunk)
+        while (piece := await self.read()) is not None:
+            pieces.append(piece)
+            size += len(piece)
             if size > LARGEST_BODY:
                 raise too_large()
-        self.response = Response(head.status, head.headers, b"".join(pieces))
+        self.response = Response(reply.status, reply.headers, b"".join(pieces))
+
+    async def _ask(self) -> bytes:
+        # A server may refuse before it has read all; its answer is worth more than this.
+        with suppress(httpcore.WriteError):
+            await self._stream.write(self._asked(), self._patience)
+        return await self._stream.read(self._patience)
+
+    async def _connect(self) -> None:
+        route, seconds = self._route, self._patience.connect()
+        near = route.proxy or route
+        self._http = self._connection.renewed()
+        self._use(await AsyncStream.connect(near.host, near.port, seconds))
+        if near.secure:
+            self._use(await self._stream.secured(tls(), near.host, seconds))
+        if route.tunnelled:
+            await self._converse(route.tunnel())
+            self._use(await self._stream.secured(tls(), route.host, seconds))
 
     async def read(self) -> bytes | None:
         """The next bytes of the body, None at its end."""
+        http = self._http
         try:
-            while self._plain is not None:
-                if chunk := self._fed(await self._stream.read_body(READ, self._patience)):
-                    return self._decoded(chunk)
-            async for chunk in self._chunks:
-                return self._decoded(chunk)
+            while not http.ended:
+                data = None if http.more else await self._stream.read(self._patience)
+                if piece := http.feed(data):
+                    return self._decoded(piece)
         except WIRE_ERRORS as exc:
-            error = failed(exc, self._patience, self._url.host.decode())
+            error = self._failed(exc)
         else:
             return None
         raise error
@@ -248,44 +286,43 @@ class AsyncExchange(_Exchange[Async]):
     async def drain(self) -> None:
         """Read what is left, if it comes at once, so that the connection can be kept."""
         self._patience.limit(DRAIN)
-        try:
+        with suppress(CallError):  # the answer is complete; only the connection is lost
             while await self.read() is not None:
                 pass
-        except CallError:
-            return  # the answer is complete; only the connection is lost
 
     async def talk(self, conversation: Conversation[T]) -> T:
         """What *conversation* returns, over a connection that has changed its protocol."""
-        assert self._reply is not None  # it is open
-        stream = self._reply.extensions["network_stream"]
+        self._patience.begun = True
         try:
-            try:
-                wanted = next(conversation)
-                while True:
-                    if wanted is None:
-                        answer = await stream.read(READ, self._patience)
-                        self._patience.begun = True
-                    else:
-                        answer = b""
-                        await stream.write(wanted, self._patience)
-                    wanted = conversation.send(answer)
-            except StopIteration as stop:
-                result: T = stop.value
+            result = await self._converse(conversation, self._http.rest)
             self._patience.limit(DRAIN)
             with suppress(*WIRE_ERRORS, CallError):  # a last word; the result is there
-                await stream.read(READ, self._patience)
+                await self._stream.read(self._patience)
         except WIRE_ERRORS as exc:
-            error = failed(exc, self._patience, self._url.host.decode())
+            error = self._failed(exc)
         else:
             return result
         raise error
 
-    async def close(self) -> None:
+    async def _converse(self, conversation: Conversation[T], heard: bytes = b"") -> T:
+        try:
+            said = next(conversation)
+            while True:
+                if said is None:
+                    answer = heard or await self._stream.read(self._patience)
+                    heard = b""
+                else:
+                    answer = b""
+                    with suppress(httpcore.WriteError):  # the next read tells why
+                        await self._stream.write(said, self._patience)
+                said = conversation.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def close(self) -> None:
         """Give the connection back, or close it if the reply was not read to its end."""
         try:
-            if self._reply is not None:
-                await self._reply.aclose()
-            if not self._stack.give(self._connection):
-                await self._connection.aclose()
+            self._stack.give(self._connection)
         finally:
             self._stack.async_places.release()

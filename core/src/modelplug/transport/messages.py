@@ -1,16 +1,17 @@
-"""Requests and replies of ours as httpcore's, and its errors as ours."""
+"""What goes on the wire for a request of ours, and what is made of a reply and of an error."""
 
 from __future__ import annotations
 
 import ssl
 import zlib
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+import h11
 import httpcore
 
 from modelplug._version import VERSION
 from modelplug.errors import BadReply, CallError, ConfigError, TransportFailed
+from modelplug.transport.routes import Address, Route, is_printable
 
 if TYPE_CHECKING:
     from modelplug.transport.patience import Patience
@@ -22,7 +23,7 @@ LARGEST_BODY = 1024 * 1024 * 1024
 
 WIRE_ERRORS = (
     httpcore.NetworkError,
-    httpcore.ProtocolError,
+    h11.ProtocolError,
     httpcore.TimeoutException,
     httpcore.ProxyError,
     ssl.SSLError,
@@ -32,43 +33,23 @@ WIRE_ERRORS = (
 _USER_AGENT = f"modelplug/{VERSION}".encode()
 
 
-def address(text: str) -> httpcore.URL:
-    """*text* taken apart; ConfigError where it is no http address."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-        host = (parts.hostname or "").encode("idna")
-    except ValueError as exc:
-        msg = f"the address {text!r} cannot be read: {exc}; check url="
-        raise ConfigError(msg) from exc
-    if parts.scheme not in ("http", "https") or not host:
-        msg = f"the address {text!r} is not http:// or https:// with a host; check url="
-        raise ConfigError(msg)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if not _is_printable(target) or " " in target:
-        msg = f"the address {text!r} holds a character that must be percent-encoded; check url="
-        raise ConfigError(msg)
-    return httpcore.URL(
-        scheme=parts.scheme.encode(),
-        host=host,
-        port=port,
-        target=target.encode(),
-    )
-
-
-def prepare(request: Request, url: httpcore.URL, patience: Patience) -> httpcore.Request:
+def prepare(
+    request: Request, address: Address, route: Route
+) -> tuple[str, bytes, list[tuple[bytes, bytes]], bytes]:
     """
-    The request for the wire. No caller keeps it in a variable: it holds the key, and a
-    traceback may be shown with its locals.
+    (method, target, headers, body) for the wire. No caller keeps them in a variable: they hold
+    the key, and a traceback may be shown with its locals.
     """
     body, kind = _body(request)
-    host = b"[%b]" % url.host if b":" in url.host else url.host
-    host = host if url.port is None else b"%b:%d" % (host, url.port)
+    target = address.target
     headers = [
-        (b"host", host),
+        (b"host", address.authority),
         (b"user-agent", _USER_AGENT),
         (b"accept-encoding", b"identity"),
     ]
+    if route.proxy is not None and not route.tunnelled:
+        target = b"http://%b%b" % (address.authority, target)
+        headers += route.proxy.headers
     if kind:
         headers.append((b"content-type", kind))
     if body or request.method not in ("GET", "HEAD"):
@@ -77,22 +58,15 @@ def prepare(request: Request, url: httpcore.URL, patience: Patience) -> httpcore
     if request.auth is not None:
         headers.append((b"authorization", b"Bearer " + _value(request.auth)))
     headers += [(n.encode(), _value(s)) for n, s in request.secret_headers.items()]
-    waits = {"connect": patience.connect(), "read": patience, "write": patience}
-    return httpcore.Request(
-        request.method, url, headers=headers, content=body, extensions={"timeout": waits}
-    )
+    return request.method, target, headers, body
 
 
 def _value(secret: Secret) -> bytes:
     # h11 would refuse it as well, and show it in its error.
-    if not _is_printable(secret.reveal()):
+    if not is_printable(secret.reveal()):
         msg = "the key holds a character that no header can; check api_key="
         raise ConfigError(msg)
     return secret.reveal().encode()
-
-
-def _is_printable(text: str) -> bool:
-    return text.isascii() and text.isprintable()
 
 
 def _body(request: Request) -> tuple[bytes, bytes]:
@@ -104,13 +78,6 @@ def _body(request: Request) -> tuple[bytes, bytes]:
     files = [(field, (m.file_name, m.data, m.mime)) for field, m in request.files]
     encoded = httpx.Request("POST", request.url, data=dict(request.form), files=files)
     return encoded.read(), encoded.headers["content-type"].encode()
-
-
-def headers_of(response: httpcore.Response) -> dict[str, str]:
-    """The headers, names in lower case."""
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
-    }
 
 
 class Decompressor:

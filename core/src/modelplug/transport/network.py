@@ -1,5 +1,5 @@
 """
-Sockets for httpcore whose every wait asks the call's `Patience`, sync and asyncio.
+Sockets whose every wait asks the call's `Patience`, sync and asyncio.
 
 The asyncio stream is a plain Protocol: with httpcore's own backend 64 calls at once cost
 2.5 times the CPU of one at a time, most of it in cancel scopes; with this one less than one
@@ -10,113 +10,65 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import ssl
-import time
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 import httpcore
 
-from modelplug.transport.chunks import Received
 from modelplug.transport.patience import Patience
 
-Timeout = Patience | float | None
-
-HELD_BACK = 64 * 1024
-"""Bytes held back at most. One send for head and body saves a third of a call's CPU (2026-11)."""
+READ = 64 * 1024
+"""Most bytes of one read."""
 
 READ_AHEAD = 256 * 1024
 """Bytes buffered before the peer is made to wait."""
 
 
-def _seconds(timeout: Timeout) -> float | None:
+def _seconds(patience: Patience) -> float | None:
     """What is left; never 0, which a socket takes for "do not wait"."""
-    seconds = timeout.wait() if isinstance(timeout, Patience) else timeout
+    seconds = patience.wait()
     return None if seconds is None else max(seconds, 0.001)
 
 
-class SyncStream(httpcore.NetworkStream):
-    """A blocking socket. Writes are held back until a read, so head and body go out as one."""
+class SyncStream:
+    """A blocking socket, as httpcore has them."""
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
-        self._unsent = b""
-        self.received = Received()
 
-    def read(self, max_bytes: int, timeout: Timeout = None) -> bytes:
-        """At least one byte, or b"" at the end; the head of a reply alone."""
-        return self.received.for_httpcore(self.read_body(max_bytes, timeout))
+    @classmethod
+    def connect(cls, host: str, port: int, seconds: float | None) -> SyncStream:
+        """A connection within *seconds*."""
+        return cls(httpcore.SyncBackend().connect_tcp(host, port, seconds))
 
-    def read_body(self, max_bytes: int, timeout: Timeout = None) -> bytes:
-        """As `read`, past httpcore."""
-        if self.received.ahead:
-            return self.received.take()
-        if self._unsent:
-            # A server may refuse before it has read all; its answer is worth more than this.
-            with contextlib.suppress(httpcore.WriteError):
-                self._send(timeout)
-        if isinstance(timeout, Patience):
-            timeout.cut = self._cut
-        return self._inner.read(max_bytes, _seconds(timeout))
+    def secured(self, context: ssl.SSLContext, host: str, seconds: float | None) -> SyncStream:
+        """This stream with TLS on it."""
+        return SyncStream(self._inner.start_tls(context, host, seconds))
+
+    def read(self, patience: Patience) -> bytes:
+        """At least one byte, or b"" at the end."""
+        patience.cut = self._cut
+        return self._inner.read(READ, _seconds(patience))
 
     def _cut(self) -> None:
         # From another thread: a shutdown wakes a blocked read, a close does not.
         with contextlib.suppress(OSError):
             self._inner.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
-    def write(self, buffer: bytes, timeout: Timeout = None) -> None:
-        """All of *buffer*, at the latest with the next read."""
-        self.received.sending()
-        self._unsent = self._unsent + buffer if self._unsent else buffer
-        if len(self._unsent) > HELD_BACK:
-            self._send(timeout)
+    def write(self, data: bytes, patience: Patience) -> None:
+        """All of *data*."""
+        self._inner.write(data, _seconds(patience))
 
-    def _send(self, timeout: Timeout) -> None:
-        unsent, self._unsent = self._unsent, b""
-        self._inner.write(unsent, _seconds(timeout))
+    @property
+    def readable(self) -> bool:
+        """Whether a read would not wait: on an idle connection the peer has left."""
+        return bool(self._inner.get_extra_info("is_readable"))
 
     def close(self) -> None:
         """Close the socket."""
         self._inner.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        """This stream with TLS on it."""
-        return SyncStream(self._inner.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks: `is_readable` of an idle connection means that the peer left."""
-        if info == "is_readable" and self.received.ahead:
-            return True
-        return self._inner.get_extra_info(info)
-
-
-class SyncBackend(httpcore.NetworkBackend):
-    """Blocking sockets."""
-
-    def __init__(self) -> None:
-        self._inner = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """A connection within *timeout* seconds."""
-        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        return SyncStream(stream)
-
-    def sleep(self, seconds: float) -> None:
-        """Pause."""
-        time.sleep(seconds)
 
 
 class _Buffer(asyncio.Protocol):
@@ -162,15 +114,14 @@ class _Buffer(asyncio.Protocol):
         _wake(self._writer)
         self._writer = None
 
-    def take(self, max_bytes: int) -> bytes:
+    def take(self) -> bytes:
         data = b"".join(self.received)
-        rest = data[max_bytes:]
-        self.received = [rest] if rest else []
-        self._size = len(rest)
-        if self._paused and self._size < READ_AHEAD // 2:
+        self.received.clear()
+        self._size = 0
+        if self._paused:
             self._paused = False
             self.transport.resume_reading()
-        return data[:max_bytes]
+        return data
 
     def more(self, seconds: float | None) -> asyncio.Future[None]:
         """Done once something has arrived or the connection has ended."""
@@ -240,65 +191,35 @@ class _Alarm:
             self._waiting.set_exception(self._late())
 
 
-class AsyncStream(httpcore.AsyncNetworkStream):
-    """An asyncio connection, its writes held back likewise."""
+class AsyncStream:
+    """An asyncio connection of the running loop."""
 
     def __init__(self, buffer: _Buffer) -> None:
         self._buffer = buffer
-        self._unsent = b""
-        self.received = Received()
 
-    async def read(self, max_bytes: int, timeout: Timeout = None) -> bytes:
-        """At least one byte, or b"" at the end; the head of a reply alone."""
-        return self.received.for_httpcore(await self.read_body(max_bytes, timeout))
+    @classmethod
+    async def connect(cls, host: str, port: int, seconds: float | None) -> AsyncStream:
+        """A connection within *seconds*."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds):
+                _, buffer = await loop.create_connection(_Buffer, host, port)
+        except TimeoutError as exc:
+            raise httpcore.ConnectTimeout(exc) from exc
+        except OSError as exc:
+            raise httpcore.ConnectError(exc) from exc
+        return cls(buffer)
 
-    async def read_body(self, max_bytes: int, timeout: Timeout = None) -> bytes:
-        """As `read`, past httpcore."""
-        if self.received.ahead:
-            return self.received.take()
-        if self._unsent:
-            with contextlib.suppress(httpcore.WriteError):
-                await self._send(timeout)
-        buffer = self._buffer
-        while not buffer.received:
-            if buffer.lost is not None:
-                raise httpcore.ReadError(buffer.lost)
-            if buffer.ended:
-                return b""
-            await buffer.more(_seconds(timeout))
-        return buffer.take(max_bytes)
-
-    async def write(self, buffer: bytes, timeout: Timeout = None) -> None:
-        """All of *buffer*, at the latest with the next read."""
-        self.received.sending()
-        self._unsent = self._unsent + buffer if self._unsent else buffer
-        if len(self._unsent) > HELD_BACK:
-            await self._send(timeout)
-
-    async def _send(self, timeout: Timeout) -> None:
-        unsent, self._unsent = self._unsent, b""
-        if self._buffer.transport.is_closing():
-            raise httpcore.WriteError(self._buffer.lost or "the connection is closed")
-        self._buffer.transport.write(unsent)
-        await self._buffer.drained(_seconds(timeout))
-
-    async def aclose(self) -> None:
-        """Close at once; what is unsent is dropped."""
-        self._buffer.transport.abort()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    async def secured(
+        self, context: ssl.SSLContext, host: str, seconds: float | None
+    ) -> AsyncStream:
         """This stream with TLS on it."""
         loop = asyncio.get_running_loop()
         buffer = _Buffer()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 transport = await loop.start_tls(
-                    self._buffer.transport, buffer, ssl_context, server_hostname=server_hostname
+                    self._buffer.transport, buffer, context, server_hostname=host
                 )
         except (OSError, asyncio.IncompleteReadError) as exc:
             self._buffer.transport.abort()
@@ -307,36 +228,35 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         buffer.transport = cast("asyncio.Transport", transport)
         return AsyncStream(buffer)
 
-    def get_extra_info(self, info: str) -> Any:
+    async def read(self, patience: Patience) -> bytes:
+        """At least one byte, or b"" at the end."""
+        buffer = self._buffer
+        while not buffer.received:
+            if buffer.lost is not None:
+                raise httpcore.ReadError(buffer.lost)
+            if buffer.ended:
+                return b""
+            await buffer.more(_seconds(patience))
+        return buffer.take()
+
+    async def write(self, data: bytes, patience: Patience) -> None:
+        """All of *data*."""
+        if self._buffer.transport.is_closing():
+            raise httpcore.WriteError(self._buffer.lost or "the connection is closed")
+        self._buffer.transport.write(data)
+        await self._buffer.drained(_seconds(patience))
+
+    @property
+    def readable(self) -> bool:
         """As SyncStream's."""
-        if info == "is_readable":
-            return self._buffer.ended or bool(self._buffer.received or self.received.ahead)
-        names = {"client_addr": "sockname", "server_addr": "peername"}
-        return self._buffer.transport.get_extra_info(names.get(info, info))
+        if self._buffer.ended or self._buffer.received:
+            return True
+        if not hasattr(select, "poll"):  # Windows
+            return False
+        arrived = select.poll()  # what the loop has not told yet
+        arrived.register(self._buffer.transport.get_extra_info("socket"), select.POLLIN)
+        return bool(arrived.poll(0))
 
-
-class AsyncBackend(httpcore.AsyncNetworkBackend):
-    """Asyncio connections of the running loop."""
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """A connection within *timeout* seconds."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(timeout):
-                _, buffer = await loop.create_connection(_Buffer, host, port)
-        except TimeoutError as exc:
-            raise httpcore.ConnectTimeout(exc) from exc
-        except OSError as exc:
-            raise httpcore.ConnectError(exc) from exc
-        return AsyncStream(buffer)
-
-    async def sleep(self, seconds: float) -> None:
-        """Pause."""
-        await asyncio.sleep(seconds)
+    def close(self) -> None:
+        """Close at once; what is unsent is dropped."""
+        self._buffer.transport.abort()

@@ -7,15 +7,18 @@ import time
 
 from modelplug.tapes import Played, Recorder, Tape
 from modelplug.transport.exchange import AsyncExchange, Exchange
+from modelplug.transport.network import AsyncStream, SyncStream
 from modelplug.transport.patience import Patience
-from modelplug.transport.pool import Async, Pool, Sync
+from modelplug.transport.pool import Pool
 from modelplug.wire import Request, Response
 
 
 class TapedExchange(Exchange):
     """An exchange whose reply goes on the tape."""
 
-    def __init__(self, pool: Pool[Sync], request: Request, patience: Patience, tape: Tape) -> None:
+    def __init__(
+        self, pool: Pool[SyncStream], request: Request, patience: Patience, tape: Tape
+    ) -> None:
         super().__init__(pool, request, patience)
         self._tape = tape
         self._recorder: Recorder | None = None
@@ -44,7 +47,9 @@ class TapedExchange(Exchange):
 class AsyncTapedExchange(AsyncExchange):
     """As `TapedExchange`."""
 
-    def __init__(self, pool: Pool[Async], request: Request, patience: Patience, tape: Tape) -> None:
+    def __init__(
+        self, pool: Pool[AsyncStream], request: Request, patience: Patience, tape: Tape
+    ) -> None:
         super().__init__(pool, request, patience)
         self._tape = tape
         self._recorder: Recorder | None = None
@@ -62,9 +67,9 @@ class AsyncTapedExchange(AsyncExchange):
             self._recorder.piece(piece)
         return piece
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """See Exchange."""
-        await super().close()
+        super().close()
         if self._recorder is not None:
             self._recorder.done()
             self._recorder = None
@@ -102,7 +107,4 @@ class AsyncPlayedExchange(PlayedExchange):
         return piece
 
     async def drain(self) -> None:  # type: ignore[override]  # the async face
-        """Nothing is left open."""
-
-    async def close(self) -> None:  # type: ignore[override]  # the async face
         """Nothing is left open."""
