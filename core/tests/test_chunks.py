@@ -77,12 +77,41 @@ heads = st.sampled_from([
 ])  # fmt: skip
 
 
+other_heads = st.sampled_from([
+    b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\ncontent-length: 3\n\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: -3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n no: header\r\n\r\n",
+    b"\r\nHTTP/1.1 200 OK\r\n\r\n",
+    b"SSH-2.0-OpenSSH\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nx: " + b"x" * (LARGEST_HEAD + 9),
+    b"",
+])  # fmt: skip
+
+
 @st.composite
 def replies(draw: st.DrawFn) -> list[bytes]:
     """A chunked reply, usual or odd, cut anywhere."""
     chunks = draw(st.lists(st.one_of(usual, usual, usual, odd), max_size=6))
-    wire = draw(heads) + b"".join(chunks) + draw(ending)
-    cuts = sorted(draw(st.lists(st.integers(1, len(wire) - 1), max_size=8)))
+    return cut(draw, draw(heads) + b"".join(chunks) + draw(ending))
+
+
+@st.composite
+def other_replies(draw: st.DrawFn) -> list[bytes]:
+    """A reply whose body is not chunked, or that is none, cut anywhere."""
+    return cut(draw, draw(other_heads) + draw(st.binary(max_size=9)))
+
+
+def cut(draw: st.DrawFn, wire: bytes) -> list[bytes]:
+    cuts = sorted(draw(st.lists(st.integers(0, len(wire)), max_size=8)))
     return [wire[a:b] for a, b in zip([0, *cuts], [*cuts, len(wire)], strict=True) if a < b]
 
 
@@ -97,6 +126,11 @@ def test_past_h11_a_body_is_what_it_is_with_h11_alone(pieces: list[bytes]) -> No
         assert (alone[1:], True) == (past[1:], alone[0].startswith(past[0]))
     else:
         assert alone == past
+
+
+@given(other_replies())
+def test_any_other_reply_is_what_it_is_with_h11_alone(pieces: list[bytes]) -> None:
+    assert by_h11(iter(pieces)) == by_us(iter(pieces))
 
 
 def test_chunks_that_came_together_are_one_piece() -> None:
