@@ -37,7 +37,7 @@ class ChatDecoder(EventDecoder):
 
     def event(self, data: bytes, name: str, events: list[Event]) -> None:
         """One event: a chunk, the end, or an error."""
-        if not data.startswith(b"{") and data.strip().upper().startswith(b"[DONE]"):
+        if data.startswith(b"[DONE]") or (len(data) < 16 and data.strip().upper() == b"[DONE]"):
             self.end(events)
             return
         if name == "error":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -51,7 +52,8 @@ class _Exchange(Generic[S]):
         self._patience = patience
         self.response: Response
 
-    def _take(self) -> None:
+    def _take(self, place: asyncio.Semaphore | threading.Semaphore) -> None:
+        self._place = place
         self._connection: Connection[S] = self._stack.take()
         self._http = self._connection.http
         self._kept: S | None = self._connection.stream
@@ -75,6 +77,14 @@ class _Exchange(Generic[S]):
             return exc
         return failed(exc, self._patience, self._address.host)
 
+    def close(self) -> None:
+        """Give the connection back, or close it if the reply was not read to its end."""
+        self._patience.cut = nothing_to_cut
+        try:
+            self._stack.give(self._connection)
+        finally:
+            self._place.release()
+
 
 class Exchange(_Exchange[SyncStream]):
     """
@@ -85,7 +95,7 @@ class Exchange(_Exchange[SyncStream]):
         """Send the request and read the reply, or its head."""
         if not self._stack.places.acquire(timeout=self._patience.connect()):
             raise self._patience.expired(connecting=True)
-        self._take()
+        self._take(self._stack.places)
         error: CallError | None = None
         try:
             self._begin()
@@ -190,14 +200,6 @@ class Exchange(_Exchange[SyncStream]):
             result: T = stop.value
             return result
 
-    def close(self) -> None:
-        """Give the connection back, or close it if the reply was not read to its end."""
-        self._patience.cut = nothing_to_cut
-        try:
-            self._stack.give(self._connection)
-        finally:
-            self._stack.places.release()
-
 
 class AsyncExchange(_Exchange[AsyncStream]):
     """As `Exchange`."""
@@ -208,7 +210,7 @@ class AsyncExchange(_Exchange[AsyncStream]):
             await self._wait_for_a_place()
         else:
             await self._stack.async_places.acquire()
-        self._take()
+        self._take(self._stack.async_places)
         error: CallError | None = None
         try:
             await self._begin()
@@ -319,10 +321,3 @@ class AsyncExchange(_Exchange[AsyncStream]):
         except StopIteration as stop:
             result: T = stop.value
             return result
-
-    def close(self) -> None:
-        """Give the connection back, or close it if the reply was not read to its end."""
-        try:
-            self._stack.give(self._connection)
-        finally:
-            self._stack.async_places.release()

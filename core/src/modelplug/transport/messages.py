@@ -11,6 +11,7 @@ import httpcore
 
 from modelplug._version import VERSION
 from modelplug.errors import BadReply, CallError, ConfigError, TransportFailed
+from modelplug.transport.http1 import Headers
 from modelplug.transport.routes import Address, Route, is_printable
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ WIRE_ERRORS = (
 _USER_AGENT = f"modelplug/{VERSION}".encode()
 
 
-def prepare(
-    request: Request, address: Address, route: Route
-) -> tuple[str, bytes, list[tuple[bytes, bytes]], bytes]:
+def prepare(request: Request, address: Address, route: Route) -> tuple[str, bytes, Headers, bytes]:
     """
     (method, target, headers, body) for the wire. No caller keeps them in a variable: they hold
     the key, and a traceback may be shown with its locals.

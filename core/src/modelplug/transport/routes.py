@@ -12,7 +12,7 @@ from attrs import frozen
 
 from modelplug.errors import ConfigError
 from modelplug.proxies import proxy_for
-from modelplug.transport.http1 import Http1
+from modelplug.transport.http1 import Headers, Http1
 from modelplug.types import Secret
 from modelplug.wire import Conversation
 
@@ -30,7 +30,7 @@ class Proxy:
     auth: Secret | None
 
     @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
+    def headers(self) -> Headers:
         """What a request to it carries."""
         return [(b"proxy-authorization", self.auth.reveal().encode())] if self.auth else []
 
